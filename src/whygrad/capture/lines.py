@@ -1,0 +1,60 @@
+"""Which line of the user's program is running: the nearest frame that is no library's."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+
+import torch
+
+_WHYGRAD = str(Path(__file__).resolve().parents[1]) + "/"
+_TORCH = str(Path(torch.__file__).resolve().parent) + "/"
+_LIBRARIES = tuple(
+    {_WHYGRAD, _TORCH, *(str(sysconfig.get_path(key)) + "/" for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
+)
+_LIBRARY, _USER, _COMPILED = 1, 2, 3
+_kind_of: dict[CodeType, int] = {}
+
+
+def _classify(code: CodeType) -> int:
+    name = code.co_filename
+    if "_dynamo/eval_frame" in name and code.co_name in ("compile_wrapper", "_fn", "__call__"):
+        kind = _COMPILED
+    elif name.startswith(_LIBRARIES) or (name.startswith("<") and not name.startswith("<stdin")):
+        kind = _LIBRARY
+    else:
+        kind = _USER
+    _kind_of[code] = kind
+    return kind
+
+
+def is_user_code(code: CodeType) -> bool:
+    """Whether `code` belongs to neither whygrad, torch, the standard library nor an installed package."""
+    return (_kind_of.get(code) or _classify(code)) == _USER
+
+
+def user_frame(frame: FrameType | None) -> tuple[FrameType | None, bool]:
+    """The nearest user frame at or above `frame`, and whether compiled code (torch.compile) lies between."""
+    compiled = False
+    while frame is not None:
+        code = frame.f_code
+        kind = _kind_of.get(code) or _classify(code)
+        if kind == _USER:
+            return frame, compiled
+        if kind == _COMPILED:
+            compiled = True
+        frame = frame.f_back
+    return None, compiled
+
+
+def user_frames(depth: int = 1) -> list[FrameType]:
+    """All user frames of the running stack, innermost first."""
+    frame: FrameType | None = sys._getframe(depth)
+    found: list[FrameType] = []
+    while frame is not None:
+        if (_kind_of.get(frame.f_code) or _classify(frame.f_code)) == _USER:
+            found.append(frame)
+        frame = frame.f_back
+    return found

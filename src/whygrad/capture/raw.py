@@ -1,0 +1,96 @@
+"""A recorded step before it is made into inert data: events with live references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from whygrad.capture.tape import Event
+
+Tensor = torch.Tensor
+
+
+@dataclass(slots=True)
+class RawOptimizerParam:
+    """A parameter (as alias), its gradient, and the tensors and numbers of its optimizer state before and after."""
+
+    alias: Tensor
+    grad: Tensor | None
+    before: dict[str, Any]
+    after: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True)
+class RawOptimizerCall:
+    """What went into one `Optimizer.step` and what came out."""
+
+    class_name: str
+    number: int
+    groups: list[tuple[dict[str, Any], list[RawOptimizerParam]]]
+
+
+@dataclass(slots=True)
+class Seen:
+    """`tensor`, as it stood when the tape was at `index`, goes by the name `text`. Kinds as in `trace.model.Name`, and
+    "before" for a parameter as the step found it. `create`: give it a Value even where no op met it."""
+
+    index: int
+    text: str
+    tensor: Tensor
+    kind: str
+    of: str = ""
+    create: bool = False
+
+
+@dataclass(slots=True)
+class RawStep:
+    """Events `first` … of one step, and what was seen of names along the way, in order of `index`."""
+
+    number: int
+    first: int
+    events: list[Event]
+    complete: bool = True
+    keep: bool = True
+    threads: int = 1
+    held: int = 0
+    cloned: int = 0
+    counted: bool = False
+    exact: bool = False
+    why_not: str = ""
+    last: int = 0
+    writes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    seen: list[Seen] = field(default_factory=list[Seen])
+    notes: list[str] = field(default_factory=list[str])
+
+
+def tensors_of(event: Any) -> list[Tensor]:
+    """Every tensor that an event holds."""
+    found: list[Tensor] = []
+
+    def walk(tree: Any) -> None:
+        if isinstance(tree, Tensor):
+            found.append(tree)
+        elif isinstance(tree, (list, tuple)):
+            for each in tree:  # pyright: ignore[reportUnknownVariableType]
+                walk(each)
+        elif isinstance(tree, RawOptimizerCall):
+            for _, params in tree.groups:
+                for p in params:
+                    walk([p.alias, p.grad, *p.before.values(), *p.after.values()])
+
+    walk(event.args)
+    walk(tuple((event.kwargs or {}).values()))
+    walk(event.out)
+    return found
+
+
+def bytes_of(events: list[Event]) -> int:
+    """Bytes that the events hold: each storage once."""
+    sizes: dict[int, int] = {}
+    for event in events:
+        for tensor in tensors_of(event):
+            storage = tensor.untyped_storage()
+            sizes[storage._cdata] = storage.nbytes()
+    return sum(sizes.values())

@@ -1,0 +1,311 @@
+"""The tape: every ATen op of this thread, in order, with its tensors held by reference.
+
+Holding a reference is cheap and, alone, wrong: after an in-place op it shows the new numbers. So before an op writes,
+the memory that it is about to write is copied into `Writes`, from which any earlier content can be had again. All that
+can be worked out later (which element is whose, phases, names) is worked out later: this file is the hot path, and each
+microsecond here is paid by every op of the user's program.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from whygrad.capture.lines import user_frame
+from whygrad.capture.opinfo import OpInfo, describe
+
+Tensor = torch.Tensor
+_PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+_current_node = torch._C._current_autograd_node  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+_sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore
+_grad_enabled = torch.is_grad_enabled
+_getframe = sys._getframe
+_INFO: dict[Any, OpInfo] = {}
+_ACCUMULATE = 2**63
+
+
+class Event(NamedTuple):
+    """One op as seen. `seq` is autograd's sequence counter before the op ran; `made` whether a node was made for it;
+    `region` the number of the optimizer whose `step` was running (-1: none)."""
+
+    info: OpInfo
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] | None
+    out: Any
+    node: str
+    of_seq: int
+    seq: int
+    made: bool
+    grad: bool
+    where: Any
+    line: int
+    module: Any
+    rng: Tensor | None
+    region: int
+
+
+class Before(NamedTuple):
+    """Content of `region` (None: the whole storage) just before the op `index` wrote it; `old` None: uninitialised."""
+
+    index: int
+    region: Tensor | None
+    old: Tensor | None
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A tensor that requires grad and was made by no op: a parameter, as long as the program trains it. `alias` keeps
+    looking at the memory that `tensor` had, also after `tensor.data = ...`."""
+
+    tensor: Tensor
+    alias: Tensor
+    pointer: int
+    key: int
+    version: int
+
+
+@dataclass
+class Writes:
+    """What in-place ops overwrote: per storage, in order."""
+
+    log: dict[int, list[Before]] = field(default_factory=dict[int, list[Before]])
+    order: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def add(self, key: int, before: Before) -> None:
+        self.log.setdefault(key, []).append(before)
+
+    def forget(self, first: int, last: int, keys: set[int], kept_until: int | None) -> None:
+        """Drop what ops `first` … `last` overwrote. While a step that ended at `kept_until` still waits to be frozen, the
+        first full copy of each storage since then stays: it is what that step's tensors held."""
+        for key in keys:
+            entries = self.log.get(key)
+            if entries is None:
+                continue
+            left: list[Before] = []
+            covered = kept_until is None
+            for entry in entries:
+                if first <= entry.index < last:
+                    if covered:
+                        continue
+                    left.append(entry)
+                    covered = entry.region is None
+                else:
+                    left.append(entry)
+                    if kept_until is not None and entry.index >= kept_until and entry.region is None:
+                        covered = True
+            if left:
+                self.log[key] = left
+            else:
+                del self.log[key]
+
+
+def storage_key(tensor: Tensor) -> int:
+    """Identity of a tensor's storage, for as long as something holds it."""
+    return tensor.untyped_storage()._cdata
+
+
+class Tape(TorchDispatchMode):
+    """Watches the ops of one thread. `base + len(events)` is the run-wide index of the next op. Subclasses get
+    `on_grad_op` (a forward op that autograd records), `on_backward` (backward begins) and `on_write`."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # The wrapper that this asks for costs some 3 µs an op and is of use only to code that dynamo compiles; under a
+        # dispatch mode torch.compile runs eager.
+        return False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.base = 0
+        self.writes = Writes()
+        self.leaves: dict[int, Leaf] = {}
+        self.leaf_keys: dict[int, Leaf] = {}
+        self.keeping = True
+        self.holding = True
+        self.held = 0
+        self.cloned = 0
+        self.limit = 1 << 62
+        self.module: Any = None
+        self.compiled = False
+        self.region = -1
+        self.in_backward = False
+        self._uninitialised: set[int] = set()
+        self._last_seq = _sequence_number()
+        self._starting = False
+        self._where: Any = None
+        self._line = 0
+
+    @property
+    def index(self) -> int:
+        return self.base + len(self.events)
+
+    def on_grad_op(self) -> None:
+        """A forward op recorded by autograd is about to run."""
+
+    def on_backward(self, loss: Tensor | None) -> None:
+        """A backward pass is about to run, from `loss` when it is known."""
+
+    def on_held(self) -> None:
+        """More than `limit` bytes of results are held."""
+
+    def on_write(self, tensor: Tensor, key: int, index: int) -> None:
+        """An op outside a backward pass is about to write `tensor`."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        info = _INFO.get(func)
+        if info is None:
+            info = _INFO[func] = describe(func)
+        call = info.call
+        if info.skip:
+            return call(*args, **kwargs) if kwargs else call(*args)
+        node = _current_node()
+        seq = _sequence_number()
+        name, of_seq, made = "", -1, False
+        if node is not None:
+            name, of_seq = node.name(), node._sequence_nr()
+            if of_seq >= _ACCUMULATE:
+                of_seq = -1
+            self._starting = False
+            if not self.in_backward:
+                self._locate()
+                self.in_backward = True
+                self.on_backward(None)
+        else:
+            self._locate()
+            if self._starting and info.name == "aten.detach.default":
+                name = "root"
+            elif info.may_start_backward and self._making_grads():
+                self.in_backward = self._starting = True
+                self.on_backward(args[0])
+                name = "root"
+            else:
+                self.in_backward = self._starting = False
+                if seq != self._last_seq:
+                    made = True
+                    self.on_grad_op()
+        self._last_seq = seq
+        args = self._hold_leaves(args)
+        if info.writes:
+            self._before_write(info, args, kwargs)
+        rng = _generator_state(kwargs) if info.random else None
+        out = call(*args, **kwargs) if kwargs else call(*args)
+        if info.uninitialised:
+            self._uninitialised.add(storage_key(out))
+        if self.holding:
+            if type(out) is Tensor:
+                self.held += out.nbytes
+                if self.held > self.limit:
+                    self.on_held()
+            self.events.append(
+                Event(info, args, kwargs, out, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
+                      self.module, rng, self.region)
+            )  # fmt: skip
+        else:
+            self.base += 1
+        return out
+
+    def _locate(self) -> None:
+        frame, compiled = user_frame(_getframe(2))
+        if frame is not None:
+            self._where, self._line = frame.f_code, frame.f_lineno
+        if compiled:
+            self.compiled = True
+
+    def line(self) -> tuple[Any, int]:
+        """The user's line that is running now: code object and line number."""
+        frame, _ = user_frame(_getframe(1))
+        return (None, 0) if frame is None else (frame.f_code, frame.f_lineno)
+
+    @staticmethod
+    def _making_grads() -> bool:
+        return _getframe(2).f_code.co_name == "_make_grads"
+
+    def _hold_leaves(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`args` with every leaf replaced by an alias: the user may point the leaf at other memory (`p.data = ...`)."""
+        changed: list[Any] | None = None
+        for position, arg in enumerate(args):
+            kind = type(arg)
+            if kind in _PLAIN or isinstance(arg, Tensor):
+                if arg.requires_grad and arg.is_leaf:
+                    if changed is None:
+                        changed = list(args)
+                    changed[position] = self.alias(arg)
+            elif (kind is list or kind is tuple) and arg and isinstance(arg[0], Tensor):
+                held = self._hold_leaves(tuple(arg))
+                if held is not arg:
+                    if changed is None:
+                        changed = list(args)
+                    changed[position] = list(held)
+        return args if changed is None else tuple(changed)
+
+    def alias(self, tensor: Tensor) -> Tensor:
+        """What stands for a leaf in events."""
+        leaf = self.leaves.get(id(tensor))
+        if leaf is None or leaf.pointer != tensor.data_ptr() or leaf.tensor is not tensor:
+            leaf = self.register_leaf(tensor)
+        return leaf.alias
+
+    def register_leaf(self, tensor: Tensor) -> Leaf:
+        """Take note of a leaf (again, when its memory was exchanged)."""
+        alias = tensor.detach()
+        leaf = Leaf(tensor, alias, tensor.data_ptr(), storage_key(tensor), tensor._version)
+        self.leaves[id(tensor)] = leaf
+        self.leaf_keys[leaf.key] = leaf
+        return leaf
+
+    def _before_write(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        for which in info.writes:
+            if isinstance(which, str):
+                target = kwargs.get(which) if kwargs else None
+            else:
+                target = args[which] if which < len(args) else None
+            if isinstance(target, Tensor):
+                self.before_write(target)
+            elif isinstance(target, (list, tuple)):
+                for each in target:  # pyright: ignore[reportUnknownVariableType]
+                    if isinstance(each, Tensor):
+                        self.before_write(each)
+        if info.resizes and isinstance(args[0], Tensor):
+            self._freeze_geometry(args[0])
+
+    def before_write(self, tensor: Tensor) -> None:
+        """Keep what `tensor` holds, since the op about to run overwrites it."""
+        storage = tensor.untyped_storage()
+        key: int = storage._cdata
+        index = self.index
+        if not self.in_backward:
+            self.on_write(tensor, key, index)
+        self.writes.order.append((index, key))
+        if not self.holding or not self.keeping:
+            return
+        whole = tensor.nbytes == storage.nbytes()
+        if key in self._uninitialised:
+            self._uninitialised.discard(key)
+            if whole:
+                self.writes.add(key, Before(index, None, None))
+                return
+        old = tensor.detach().clone()
+        self.cloned += old.nbytes
+        self.writes.add(key, Before(index, None if whole else tensor.detach(), old))
+
+    def _freeze_geometry(self, tensor: Tensor) -> None:
+        """`t_()`, `unsqueeze_()`, `resize_()` …: earlier events must go on showing the old shape."""
+        alias = tensor.detach()
+        for position, event in enumerate(self.events):
+            if any(arg is tensor for arg in event.args) or event.out is tensor:
+                args = tuple(alias if arg is tensor else arg for arg in event.args)
+                self.events[position] = event._replace(args=args, out=alias if event.out is tensor else event.out)
+
+
+def _generator_state(kwargs: dict[str, Any] | None) -> Tensor:
+    generator = kwargs.get("generator") if kwargs else None
+    return (generator or torch.default_generator).get_state()

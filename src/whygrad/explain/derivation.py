@@ -1,0 +1,85 @@
+"""The answer to a why, as inert data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from whygrad.rules.expr import Expr
+from whygrad.trace.model import Phase, Source
+
+Role: TypeAlias = Literal[
+    "parameter", "gradient", "input", "target", "activation", "hyperparameter", "constant", "state"
+]
+VerdictKind: TypeAlias = Literal["same bits", "replayed", "opaque", "differs", "given"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`given`: nothing to check (an input, an initial value, a hyperparameter). `ulp` is how far the equation is from the
+    recorded bits (0 for same bits). `how` names the order of summation or the algorithm that gave the bits; `reason` says
+    why a value differs or is opaque."""
+
+    kind: VerdictKind
+    ulp: int | None = None
+    how: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What the equation gives in exact arithmetic on the recorded operands: decimal text (`exact` False: cut off after
+    many digits, an irrational number), and (value − exact)/ulp."""
+
+    exact_result: str
+    ulp: float
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a long sum: numbers of its operands in `operands`, its product, and its place in the sum."""
+
+    place: int
+    factors: tuple[int, ...]
+    product: float
+
+
+@dataclass(frozen=True)
+class SumInfo:
+    """A long sum, cut to its largest terms: `count` terms in all, `rest` the sum of those not shown."""
+
+    count: int
+    terms: tuple[Term, ...]
+    rest: float
+    rest_count: int
+    init: bool
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Why a scalar is what it is. `value` is exact in a Python float (or int, bool). `label` is the short name used inside
+    equations (`∂loss/∂prediction`, `lr`). `equation`'s `Var(k)` is `operands[k]`; for a long sum `sum` tells which terms
+    stand in `operands`. `via` lists ops that only moved the number; `more` is True where operands exist but the asked
+    depth ended."""
+
+    address: str
+    label: str
+    value: float | int | bool
+    format: str
+    bits: str
+    role: Role
+    phase: Phase
+    verdict: Verdict
+    op: str = ""
+    equation: Expr | None = None
+    rounding: Rounding | None = None
+    operands: tuple[Derivation, ...] = ()
+    sum: SumInfo | None = None
+    source: Source | None = None
+    module: str = ""
+    gradient_of: str = ""
+    node: str = ""
+    via: tuple[str, ...] = ()
+    more: bool = False
+    note: str = ""

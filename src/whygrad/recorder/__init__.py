@@ -1,0 +1,1 @@
+"""Watching a program train: steps, hooks, names, memory policy, the script runner."""

@@ -1,0 +1,138 @@
+"""What the program itself calls its tensors: module paths and variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+
+from whygrad.capture.lines import is_user_code
+
+Tensor = torch.Tensor
+_MOST = 4096
+
+
+class Modules:
+    """Paths of modules and parameters. A module called from outside any other is a root; a root's name is put before its
+    paths only when several roots have parameters."""
+
+    def __init__(self) -> None:
+        self._paths: dict[int, tuple[Any, str]] = {}
+        self._parameters: dict[int, tuple[Tensor, int, str]] = {}
+        self._roots: list[Any] = []
+        self._root_names: dict[int, str] = {}
+        self._bare: int | None = None
+        self._decided = False
+
+    def add_root(self, module: Any) -> None:
+        """Take note of a root and everything below it."""
+        if id(module) not in self._paths:
+            self._roots.append(module)
+        for path, child in module.named_modules():
+            known = self._paths.get(id(child))
+            if known is None or known[0] is not child:
+                self._paths[id(child)] = (child, f"{id(module)}:{path}")
+        for path, parameter in module.named_parameters():
+            known = self._parameters.get(id(parameter))
+            if known is None or known[0] is not parameter:
+                self._parameters[id(parameter)] = (parameter, id(module), path)
+
+    def knows(self, module: Any) -> bool:
+        """Whether the module belongs to a known root."""
+        known = self._paths.get(id(module))
+        return known is not None and known[0] is module
+
+    def name_root(self, module: Any, name: str) -> None:
+        """The program's variable `name` holds a module."""
+        self._root_names.setdefault(id(module), name)
+
+    def decide(self) -> None:
+        """Called when the first step ends: a lone root with parameters goes without a prefix from here on."""
+        if not self._decided:
+            owners = {root for _, root, _ in self._parameters.values()}
+            if len(owners) == 1:
+                self._bare = owners.pop()
+            self._decided = bool(self._parameters)
+
+    def _prefix(self, root: int, path: str) -> str:
+        if root == self._bare:
+            return path
+        named = self._root_names.get(root)
+        if named is None:
+            module = next((m for m in self._roots if id(m) == root), None)
+            named = type(module).__name__.lower()
+            same = [m for m in self._roots if type(m) is type(module)]
+            if len(same) > 1:
+                named += f"_{[id(m) for m in same].index(root)}"
+        return f"{named}.{path}" if path else named
+
+    def path(self, module: Any) -> str:
+        """The module's name in addresses; "" for none or the bare root."""
+        known = self._paths.get(id(module)) if module is not None else None
+        if known is None:
+            return ""
+        root, _, path = known[1].partition(":")
+        return self._prefix(int(root), path)
+
+    def parameter(self, tensor: Tensor) -> str | None:
+        """The parameter's name, or None when no known module owns it."""
+        known = self._parameters.get(id(tensor))
+        if known is None or known[0] is not tensor:
+            for root in self._roots:
+                if any(p is tensor for p in root.parameters()):
+                    self.add_root(root)
+                    return self.parameter(tensor)
+            return None
+        return self._prefix(known[1], known[2])
+
+
+def scan(frames: list[FrameType]) -> Iterator[tuple[str, Any]]:
+    """Variables of the user's frames, innermost first, that hold tensors, modules or optimizers; containers one level
+    deep, as `params[0]`, `p['w']`, `self.w`."""
+    seen: set[int] = set()
+    for frame in frames:
+        spaces = [frame.f_locals]
+        if frame.f_globals is not frame.f_locals and frame is frames[-1]:
+            spaces.append(frame.f_globals)
+        for space in spaces:
+            if id(space) in seen:
+                continue
+            seen.add(id(space))
+            yield from _scan_space(space)
+
+
+_INTERESTING = (Tensor, torch.nn.Module, torch.optim.Optimizer)
+
+
+def _scan_space(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in list(space.items())[:_MOST]:
+        if name.startswith("__"):
+            continue
+        kind = type(value)
+        if kind in (int, float, str, bool, type(None)):
+            continue
+        if isinstance(value, _INTERESTING):
+            yield name, value
+        elif kind in (list, tuple) and 0 < len(value) <= 256 and isinstance(value[0], _INTERESTING):
+            for i, each in enumerate(value):
+                yield f"{name}[{i}]", each
+        elif kind is dict:
+            for key, each in list(value.items())[:256]:  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+                if isinstance(each, _INTERESTING) and isinstance(key, (str, int)):
+                    yield f"{name}[{key!r}]", each
+        elif name != "self" or not isinstance(value, torch.nn.Module):
+            yield from _scan_object(name, value)
+
+
+def _scan_object(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    code = getattr(getattr(type(value), "__init__", None), "__code__", None)
+    if code is None or not is_user_code(code):
+        return
+    for key, each in list(getattr(value, "__dict__", {}).items())[:256]:
+        if isinstance(each, _INTERESTING):
+            yield f"{name}.{key}", each
+        elif type(each) in (list, tuple) and each and isinstance(each[0], Tensor):
+            for i, item in enumerate(each):
+                yield f"{name}.{key}[{i}]", item

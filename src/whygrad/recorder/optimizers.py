@@ -1,0 +1,95 @@
+"""One `Optimizer.step` recorded by its ends.
+
+A default AdamW runs a dozen ATen ops for each parameter, and a dispatch mode pays several microseconds for each. For
+torch's own optimizers the inside is a function of what goes in, so only that and what comes out is recorded; `explain`
+runs the step again when it is asked, and checks the result against what came out. An optimizer that is not torch's own,
+a closure, hooks on the instance or a captured learning rate: then every op is recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from whygrad.capture.opinfo import OpInfo
+from whygrad.capture.raw import RawOptimizerCall, RawOptimizerParam
+from whygrad.capture.tape import Before, Event, Tape
+
+Tensor = torch.Tensor
+STEP = OpInfo("optimizer.step", False, (), False, False, False, False, None)
+_foreach_clone: Any = getattr(torch, "_foreach_clone", None)
+
+
+def can_be_rerun(optimizer: Any, args: Any, kwargs: Any, tape: Tape) -> bool:
+    """Whether this step's inside can be had again from what went in."""
+    kind = type(optimizer)
+    if getattr(torch.optim, kind.__name__, None) is not kind or kind.__name__ in ("LBFGS", "SparseAdam"):
+        return False
+    if len(args) > 1 or kwargs or optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        return False
+    if hasattr(optimizer, "grad_scale") or hasattr(optimizer, "found_inf"):
+        return False
+    if _get_current_dispatch_mode() is not tape or not tape.holding:
+        return False
+    return all(_plain_group(group) for group in optimizer.param_groups)
+
+
+def _plain_group(group: dict[str, Any]) -> bool:
+    if group.get("capturable") or group.get("differentiable"):
+        return False
+    if not all(isinstance(v, (int, float, str, bool, tuple, type(None))) for k, v in group.items() if k != "params"):
+        return False
+    return all(p.grad is None or p.grad.layout is torch.strided for p in group["params"])
+
+
+def before_step(optimizer: Any, number: int, tape: Tape) -> RawOptimizerCall:
+    """Take down what goes in, and copy what the step is about to overwrite."""
+    groups: list[tuple[dict[str, Any], list[RawOptimizerParam]]] = []
+    overwritten: list[Tensor] = []
+    for group in optimizer.param_groups:
+        hyper = {key: value for key, value in group.items() if key != "params"}
+        params: list[RawOptimizerParam] = []
+        for p in group["params"]:
+            grad = p.grad
+            if grad is None:
+                continue
+            alias = tape.alias(p)
+            state = dict(optimizer.state[p]) if p in optimizer.state else {}
+            params.append(RawOptimizerParam(alias, grad, state))
+            overwritten.append(alias)
+            overwritten += [value for value in state.values() if isinstance(value, Tensor)]
+        groups.append((hyper, params))
+    _copy(overwritten, tape)
+    return RawOptimizerCall(type(optimizer).__name__, number, groups)
+
+
+def _copy(tensors: list[Tensor], tape: Tape) -> None:
+    index = tape.index
+    storages = [t.untyped_storage() for t in tensors]
+    tape.writes.order += [(index, s._cdata) for s in storages]
+    if not tape.keeping:
+        return
+    if all(t.nbytes == s.nbytes() for t, s in zip(tensors, storages, strict=True)):
+        olds = _foreach_clone(tensors) if _foreach_clone and tensors else [t.clone() for t in tensors]
+        for old, storage in zip(olds, storages, strict=True):
+            tape.cloned += old.nbytes
+            tape.writes.add(storage._cdata, Before(index, None, old))
+    else:
+        for tensor, storage in zip(tensors, storages, strict=True):
+            whole = tensor.nbytes == storage.nbytes()
+            tape.writes.add(storage._cdata, Before(index, None if whole else tensor.detach(), tensor.detach().clone()))
+
+
+def after_step(optimizer: Any, call: RawOptimizerCall, tape: Tape) -> None:
+    """Take down what came out, as one event."""
+    for group, (_, params) in zip(optimizer.param_groups, call.groups, strict=True):
+        taken = iter(params)
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            next(taken).after = dict(optimizer.state[p]) if p in optimizer.state else {}
+    where, line = tape.line()
+    tape.events.append(Event(STEP, (), None, call, "", -1, -1, False, False, where, line, None, None, call.number))
+

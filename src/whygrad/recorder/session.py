@@ -1,0 +1,483 @@
+"""Watching a program train: which ops make a step, what things are called, what is kept.
+
+A step ends at the last update before autograd records the next forward op. An update is an `Optimizer.step` after a
+backward pass, or a write to a leaf's memory outside one (`p.data.add_(-lr * p.grad)`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+import torch
+from torch.nn.modules import module as nn_module
+from torch.optim import optimizer as nn_optimizer
+
+from whygrad.capture.lines import user_frames
+from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tensors_of
+from whygrad.capture.tape import Before, Leaf, Tape, storage_key
+from whygrad.recorder.names import Modules, scan
+from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun
+from whygrad.recorder.policy import Keep
+from whygrad.recorder.predictions import Predictions
+from whygrad.recorder.rows import SMALL, Row, make_row
+
+Tensor = torch.Tensor
+
+
+class Session(Tape):
+    """The tape of a whole program, cut into steps. `closed` receives every finished step, in order; `lock` is held while
+    memory that a closed step may still refer to is overwritten."""
+
+    def __init__(self, keep: Keep) -> None:
+        super().__init__()
+        self.keep = keep
+        self.modules = Modules()
+        self.closed: deque[RawStep] = deque()
+        self.rows: list[Row] = []
+        self.lock = threading.RLock()
+        self.notes: list[str] = []
+        self.number = 0
+        self.kept_bytes = 0
+        self.full = False
+        self.keeping = keep.wants(0) or keep.tail > 0
+        self._stack: list[Any] = []
+        self._seen: list[Seen] = []
+        self._calls: dict[str, int] = {}
+        self._outputs: list[tuple[int, Any, Any, bool]] = []
+        self._had_backward = False
+        self._updated = False
+        self._update_end = 0
+        self._loss: Tensor | None = None
+        self._grads: list[tuple[str, Tensor]] = []
+        self._lr: list[tuple[str, float]] = []
+        self._optimizers: dict[tuple[str, int], int] = {}
+        self._leaf_names: dict[int, tuple[Tensor, str]] = {}
+        self._call: RawOptimizerCall | None = None
+        self._paused = False
+        self._entered = False
+        self._handles: list[Any] = []
+        self._small: dict[str, Tensor] = {}
+        self._used: dict[int, Leaf] = {}
+        self._first = 0
+        self._check_assignment = False
+        self.predictions = Predictions()
+        self.limit = keep.budget
+
+    # ---- entering and leaving
+
+    def __enter__(self) -> Session:
+        if self._entered:
+            return self
+        self._entered = True
+        self._handles = [
+            nn_module.register_module_forward_pre_hook(self._enter_module),
+            nn_module.register_module_forward_hook(self._leave_module, always_call=True),
+            nn_optimizer.register_optimizer_step_pre_hook(self._before_optimizer),
+            nn_optimizer.register_optimizer_step_post_hook(self._after_optimizer),
+        ]
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if not self._entered:
+            return
+        self._entered = False
+        for handle in self._handles:
+            handle.remove()
+        if self._paused:
+            self._paused = False
+            self.lock.release()
+        else:
+            super().__exit__(*exc)
+        self._call = None
+        self.region = -1
+        with self.lock:
+            self._update_by_assignment()
+            if self._updated:
+                self._close(self._update_end, complete=True)
+            if self.events:
+                self._close(self.index, complete=False)
+
+    def settle(self) -> None:
+        """Copy what the program could still overwrite unseen, now that nobody watches it."""
+        kept = [step for step in self.closed if step.keep]
+        tensors: dict[int, Tensor] = {}
+        for step in kept:
+            for event in step.events:
+                for tensor in tensors_of(event):
+                    tensors.setdefault(tensor.untyped_storage()._cdata, tensor)
+            for seen in step.seen:
+                tensors.setdefault(seen.tensor.untyped_storage()._cdata, seen.tensor)
+        for tensor in tensors.values():
+            self._settle_one(tensor)
+
+    def _settle_one(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage.nbytes() and tensor.device.type != "meta":
+            flat = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+            flat.set_(storage, 0, (storage.nbytes(),), (1,))  # pyright: ignore[reportCallIssue, reportArgumentType]
+            self.writes.add(storage._cdata, Before(self.index, None, flat.clone()))
+
+    # ---- what the tape tells
+
+    def on_grad_op(self) -> None:
+        if self.region >= 0 or self._call is not None:
+            return
+        if self._check_assignment:
+            self._check_assignment = False
+            self._update_by_assignment()
+        if self._updated:
+            with self.lock:
+                self._close(self._update_end, complete=True)
+
+    def register_leaf(self, tensor: Tensor) -> Leaf:
+        known = self.leaves.get(id(tensor))
+        leaf = super().register_leaf(tensor)
+        if known is None and self._had_backward and not self._updated and not self.in_backward and self.region < 0:
+            self._functional_update(tensor)
+        return leaf
+
+    def _functional_update(self, tensor: Tensor) -> None:
+        """`w = (w - lr * w.grad).detach().requires_grad_()`: a new leaf under an old leaf's name is an update too."""
+        names = {name for name, value in scan(user_frames(3)) if value is tensor}
+        old = {name for value, name in self._leaf_names.values() if value is not tensor}
+        if names & old:
+            self._updated = True
+            self._update_end = self.index
+            self._take_grads()
+            with self.lock:
+                self._close(self._update_end, complete=True)
+
+    def on_backward(self, loss: Tensor | None) -> None:
+        self._resume()
+        self._had_backward = self._check_assignment = True
+        if loss is not None:
+            self._loss = loss.detach()
+            self._seen.append(Seen(self.index, "loss", self._loss, "loss"))
+        self._look_around(user_frames(3))
+
+    def _look_around(self, frames: list[Any]) -> None:
+        index = self.index
+        for name, value in scan(frames):
+            if isinstance(value, Tensor):
+                if value.layout is torch.strided:
+                    self._seen.append(Seen(index, name, value.detach(), "variable"))
+                if value.requires_grad and value.is_leaf:
+                    self._leaf_names.setdefault(id(value), (value, name))
+            elif isinstance(value, torch.nn.Module):
+                self.modules.name_root(value, name)
+                if not self.modules.knows(value):
+                    self.modules.add_root(value)
+
+    def on_write(self, tensor: Tensor, key: int, index: int) -> None:
+        if self.region >= 0 or not self._had_backward or self._call is not None:
+            return
+        leaf = self.leaf_keys.get(key)
+        if leaf is not None:
+            if not self._updated:
+                self._take_grads()
+            self._updated = True
+            self._update_end = index + 1
+
+    def before_write(self, tensor: Tensor) -> None:
+        with self.lock:
+            super().before_write(tensor)
+
+    # ---- modules
+
+    def _enter_module(self, module: Any, args: Any) -> None:
+        self._resume()
+        if not self._stack and not self.modules.knows(module):
+            self.modules.add_root(module)
+        self._stack.append(module)
+        self.module = module
+
+    def _leave_module(self, module: Any, args: Any, out: Any) -> None:
+        stack = self._stack
+        while stack and stack.pop() is not module:
+            pass
+        self.module = stack[-1] if stack else None
+        if out is not None:
+            self._outputs.append((self.index, module, out, not stack))
+
+    # ---- optimizers
+
+    def _before_optimizer(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        self._resume()
+        self.in_backward = False
+        rerun = can_be_rerun(optimizer, args, kwargs, self)
+        self._pause()
+        number = self._optimizer_number(optimizer)
+        if self._had_backward and not self._updated:
+            self._take_grads()
+        self._lr += [
+            (f"lr_{len(self._lr) + i}" if self._lr or i else "lr", float(group["lr"]))
+            for i, group in enumerate(optimizer.param_groups)
+            if isinstance(group.get("lr"), (int, float, Tensor))
+        ]
+        if rerun:
+            self._call = before_step(optimizer, number, self)
+        else:
+            self.region = number
+            self._resume()
+
+    def _after_optimizer(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        call = self._call
+        if call is not None:
+            after_step(optimizer, call, self)
+        self._resume()
+        self.region = -1
+        if self._had_backward:
+            self._updated = True
+            self._update_end = self.index
+            if call is None:
+                self._see_state(optimizer)
+
+    def _pause(self) -> None:
+        """Stop watching; nobody may read a closed step's memory until `_resume`."""
+        self.lock.acquire()
+        super().__exit__(None, None, None)
+        self._paused = True
+
+    def _resume(self) -> None:
+        """Watch again, also after an optimizer's step that raised."""
+        if self._paused:
+            self._paused = False
+            self._call = None
+            self.lock.release()
+            super().__enter__()
+
+    def _optimizer_number(self, optimizer: Any) -> int:
+        # Made anew at each step, an optimizer is the same one as long as it is of the same class over the same weights.
+        first = next((id(p) for group in optimizer.param_groups for p in group["params"]), 0)
+        return self._optimizers.setdefault((type(optimizer).__name__, first), len(self._optimizers))
+
+    def _see_state(self, optimizer: Any) -> None:
+        if not self.keeping:
+            return
+        for p, state in optimizer.state.items():
+            name = self._name_of_leaf(p) if isinstance(p, Tensor) else None
+            if name is None:
+                continue
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    self._seen.append(Seen(self.index, key, value, "state", name))
+
+    # ---- parameters and gradients
+
+    def alias(self, tensor: Tensor) -> Tensor:
+        alias = super().alias(tensor)
+        self._used[id(tensor)] = self.leaves[id(tensor)]
+        return alias
+
+    def _name_of_leaf(self, tensor: Tensor) -> str:
+        named = self.modules.parameter(tensor)
+        if named is not None:
+            return named
+        known = self._leaf_names.get(id(tensor))
+        if known is None or known[0] is not tensor:
+            for name, value in scan(user_frames(3)):
+                if value is tensor:
+                    known = (tensor, name)
+                    break
+            else:
+                known = (tensor, f"parameter_{len(self._leaf_names)}")
+            self._leaf_names[id(tensor)] = known
+        return known[1]
+
+    def _take_grads(self) -> None:
+        """The gradients that the update uses."""
+        index = self.index
+        self.modules.decide()
+        for leaf in self._used.values():
+            grad = leaf.tensor.grad
+            if grad is not None and grad.layout is torch.strided:
+                name = self._name_of_leaf(leaf.tensor)
+                self._seen.append(Seen(index, name, grad, "gradient", create=True))
+                if grad.numel() <= SMALL:
+                    self._grads.append((name, grad.detach().clone()))
+
+    def _assigned(self) -> bool:
+        """Whether the program updated a parameter by `p.data = ...` since the backward pass."""
+        return any(leaf.pointer != leaf.tensor.data_ptr() for leaf in self._used.values())
+
+    def _update_by_assignment(self) -> None:
+        if self._had_backward and not self._updated and self._assigned():
+            self._take_grads()
+            self._updated, self._update_end = True, self.index
+
+    # ---- steps
+
+    def _close(self, end: int, complete: bool) -> None:
+        """Cut the tape at op `end`: what came before is step `number`."""
+        cut = max(0, end - self.base)
+        self.modules.decide()
+        held = self.held + self.cloned
+        step = RawStep(
+            self.number, self._first, self.events[:cut], complete, self.keeping and self.holding,
+            torch.get_num_threads(), held, self.cloned,
+        )  # fmt: skip
+        step.last = end
+        step.why_not = "" if step.keep else "budget" if self.full or not self.holding else "steps"
+        step.writes = [each for each in self.writes.order if each[0] < end]
+        self.writes.order = [each for each in self.writes.order if each[0] >= end]
+        parameters = self._name_things(step, end)
+        if self.compiled:
+            self.note(COMPILED)
+        if complete:
+            prediction = self.predictions.of(step) if self.holding else None
+            self.rows.append(make_row(step.number, self._loss, prediction, parameters, self._grads, self._lr))
+        self.events = self.events[cut:]
+        self.base = max(self.base, end)
+        self._begin_next(complete)
+        self._admit(step)
+
+    def _begin_next(self, complete: bool) -> None:
+        self._first = self.base
+        self._seen = [each for each in self._seen if each.index > self.base]
+        self._outputs = [each for each in self._outputs if each[0] > self.base]
+        self._updated = self._had_backward = False
+        self._loss = None
+        self._grads, self._lr = [], []
+        self.leaves, self._used = self._used, {}
+        self._leaf_names = {key: each for key, each in self._leaf_names.items() if key in self.leaves}
+        self.held = self.cloned = 0
+        self.limit = self.keep.budget
+        self.number += complete
+        self.holding = True
+        self.keeping = self.keep.wants(self.number) or self.keep.tail > 0 or self.full
+
+    def _name_things(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
+        """Bind names: losses, modules' outputs, parameters before and after. Returns copies of the small parameters."""
+        step.seen = [each for each in self._seen if each.index <= end]
+        losses = [each for each in step.seen if each.kind == "loss"]
+        for i, each in enumerate(losses[:-1]):
+            each.text = f"loss_{i}"
+        calls: dict[str, int] = {}
+        for index, module, out, root in self._outputs if step.keep else ():
+            if index <= end:
+                path = self.modules.path(module)
+                calls[path] = calls.get(path, 0) + 1
+                text = (path if calls[path] == 1 else f"{path}:{calls[path]}") + ".output" if path else "output"
+                for suffix, tensor in _flat_outputs(out):
+                    step.seen.append(Seen(index, text + suffix, tensor, "root" if root else "module"))
+        return self._name_parameters(step, end)
+
+    def _name_parameters(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
+        small: list[tuple[str, Tensor]] = []
+        for leaf in list(self._used.values()):
+            name = self._name_of_leaf(leaf.tensor)
+            step.seen.append(Seen(step.first, name, leaf.alias, "before", create=True))
+            if leaf.alias.numel() <= SMALL:
+                self._check_unseen(step, name, leaf.alias)
+            if leaf.pointer != leaf.tensor.data_ptr():
+                # `p.data = ...` since: the step used the old memory, its update left the new one.
+                leaf = self._used[id(leaf.tensor)] = self.register_leaf(leaf.tensor)
+            step.seen.append(Seen(end, name, leaf.alias, "parameter", create=True))
+            if leaf.alias.numel() <= SMALL:
+                small.append((name, leaf.alias.clone()))
+        self._small = dict(small)
+        return small
+
+    def _check_unseen(self, step: RawStep, name: str, alias: Tensor) -> None:
+        """Compare a small parameter, as the step found it, with what the step before left: a difference was written by
+        something that makes no op."""
+        left = self._small.get(name)
+        if left is None or left.shape != alias.shape or left.dtype != alias.dtype:
+            return
+        entries = [e for e in self.writes.log.get(storage_key(alias), ()) if step.first <= e.index]
+        found = alias if not entries else entries[0].old if entries[0].region is None else None
+        if found is None or found.shape != left.shape or torch.equal(found, left) or bool(torch.isnan(left).any()):
+            return
+        if any(key == storage_key(alias) for _, key in step.writes) and not entries:
+            return
+        self.note(
+            f"{name} changed between steps {step.number - 1} and {step.number} without a PyTorch op: a write through "
+            "numpy, another thread, or memory shared with another program. The numbers before and after are recorded, "
+            "the change itself has no explanation."
+        )
+
+    def note(self, text: str) -> None:
+        """Say something about the recording, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    # ---- what is kept
+
+    def on_held(self) -> None:
+        """The bytes held for this step may be over the budget: count them exactly, and let go when they are."""
+        exact = bytes_of(self.events) + self.cloned
+        if exact <= self.keep.budget:
+            self.limit = self.held + self.keep.budget
+            return
+        self.note(
+            f"step {self.number} alone holds more than the budget of {self.keep.budget:,} bytes: it is in the table only. "
+            "A larger --budget keeps it."
+        )
+        self.holding = False
+        self.writes.forget(self._first, self.index, set(self.writes.log), self._kept_until())
+        self.base, self.events = self.index, []
+
+    def _kept_until(self) -> int | None:
+        return max((step.last for step in self.closed if step.keep), default=None)
+
+    def _admit(self, step: RawStep) -> None:
+        self.closed.append(step)
+        if not step.keep:
+            self._drop(step)
+        elif self.keep.wants(step.number) and not self.full:
+            self._spend(step)
+        self._trim_tail(step.number)
+
+    def _spend(self, step: RawStep) -> None:
+        if self.kept_bytes + step.held > self.keep.budget:
+            self._count_exactly()
+            step.held = bytes_of(step.events) + step.cloned
+        if self.kept_bytes + step.held > self.keep.budget:
+            self.full = True
+            self.note(
+                f"the budget of {self.keep.budget:,} bytes was reached at step {step.number}: later steps are in the table "
+                "only, except the last one. A larger --budget keeps more, --steps chooses which."
+            )
+        else:
+            step.counted = True
+            self.kept_bytes += step.held
+
+    def _count_exactly(self) -> None:
+        for step in self.closed:
+            if step.counted and not step.exact:
+                exact = bytes_of(step.events) + step.cloned
+                self.kept_bytes += exact - step.held
+                step.held, step.exact = exact, True
+
+    def _trim_tail(self, latest: int) -> None:
+        """Of the steps that are kept only for being the last ones, keep as many as asked."""
+        most = max(self.keep.tail, 1 if self.full else 0)
+        for step in self.closed:
+            if step.keep and not step.counted and step.complete and step.number <= latest - most:
+                step.why_not = "budget" if self.keep.wants(step.number) else "steps"
+                self._drop(step)
+
+    def _drop(self, step: RawStep) -> None:
+        step.keep = False
+        step.events, step.seen = [], []
+        until = max((s.last for s in self.closed if s.keep and s.last <= step.first), default=None)
+        self.writes.forget(step.first, step.last, {key for _, key in step.writes}, until)
+
+
+COMPILED = (
+    "torch.compile was asked for, but under recording PyTorch runs the program eagerly: the numbers are those of eager mode "
+    "and may differ from compiled runs in the last bits."
+)
+
+
+def _flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
+    if isinstance(out, Tensor):
+        return [("", out)]
+    if isinstance(out, (list, tuple)):
+        return [(f".{i}", each) for i, each in enumerate(out) if isinstance(each, Tensor)]  # pyright: ignore
+    if isinstance(out, dict):
+        return [(f".{key}", each) for key, each in out.items() if isinstance(each, Tensor)]  # pyright: ignore
+    return []

@@ -1,0 +1,133 @@
+"""Equations as data. A rule writes one down; `explain` evaluates it, `view` writes it out.
+
+Variables are numbered: `Var(k)` is the equation's k-th operand. A long sum is one `Dot` over two series of operands, so
+that a sum of thousands of terms is two index arrays and not thousands of nodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """The k-th operand."""
+
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Num:
+    """A constant of the mathematics (the 2 in `2·(a − b)`), or of the program. `text` says where it comes from: `n`,
+    `1/n`; empty: show the number."""
+
+    value: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """`a op b`, rounded once to the width of the computation."""
+
+    op: Literal["+", "-", "*", "/", "**"]
+    a: Expr
+    b: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Neg:
+    """`−a` (exact)."""
+
+    a: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Fma:
+    """`a·b + c`, rounded once."""
+
+    a: Expr
+    b: Expr
+    c: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An elementary function: exp, log, log1p, expm1, sqrt, rsqrt, tanh, sigmoid, erf, abs, sign, max, min, … `variant`
+    names an algorithm of `floats.elementary`; empty: any."""
+
+    name: str
+    args: tuple[Expr, ...]
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A branch: `condition` is the sentence that held (`x > 0`), `value` what follows from it, `otherwise` the text of
+    the branch not taken."""
+
+    condition: str
+    value: Expr
+    otherwise: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`a`, rounded to `format` in the middle of an equation."""
+
+    a: Expr
+    format: str
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Many elements of one tensor: operand number `operand` of the op, and an (n, ndim) array of their indices."""
+
+    operand: int
+    indices: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True, eq=False)
+class Dot:
+    """`Σ aᵢ·bᵢ (+ init)`; without `b`: `Σ aᵢ`. `kernel` names what decides the order of summation, `map` an elementary
+    function put on each term first (`Σ exp(aᵢ − shift)`), `square` sums aᵢ²."""
+
+    a: Series
+    b: Series | None = None
+    init: Expr | None = None
+    kernel: str = "sum"
+
+
+Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot"
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside one."""
+    match expr:
+        case Bin(_, a, b):
+            return (a, b)
+        case Neg(a) | Round(a, _):
+            return (a,)
+        case Fma(a, b, c):
+            return (a, b, c)
+        case Call(_, args, _):
+            return args
+        case Case(_, value, _):
+            return (value,)
+        case Dot(_, _, init, _):
+            return () if init is None else (init,)
+        case Var() | Num():
+            return ()
+
+
+def walk(expr: Expr) -> list[Expr]:
+    """The expression and everything in it, outermost first."""
+    found = [expr]
+    for child in children(expr):
+        found += walk(child)
+    return found

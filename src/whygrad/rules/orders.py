@@ -1,0 +1,249 @@
+"""Which orders of summation the kernels of PyTorch's CPU backend use.
+
+Found by experiment on torch 2.13 (x86-64; MKL 2024.2, oneDNN 3.12), each by revealing the kernel's tree of additions
+(`whygrad.floats.summation_reveal`) and then checked against random numbers (benchmarks/orders.py). MKL chooses its
+kernels by shape, alignment and processor, so a product has several candidates and the recorded bits decide.
+Sums, softmax and the loss functions are PyTorch's own code and have one order for a call.
+
+Beware of luck: a wrong order gives the right bits of one float32 element in 5 to 30 % of cases, so of a dozen one
+will. `find` names *an* order that gives the bits of an element; `find_shared` asks for one that
+gives the bits of several elements of the same result, which luck does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from whygrad.floats.formats import NumberFormat
+from whygrad.floats.rounding import round_to
+from whygrad.floats.summation import (
+    Accumulator,
+    Blocks,
+    Cascade,
+    Chain,
+    HalfDot,
+    Lanes,
+    NllCascade,
+    Order,
+    Pairs,
+    Panels,
+    Pattern,
+    evaluate,
+    simplify,
+)
+from whygrad.floats.summation_fma import Floats
+from whygrad.rules.orders_calls import KernelCall
+
+__all__ = ["KernelCall", "Sample", "candidates", "find", "find_shared", "gives"]
+
+_GRAIN = 32768  # at::internal::GRAIN_SIZE: smaller reductions stay on one thread
+_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"}
+_WITH_INIT = {"addmm", "baddbmm", "addmv"}
+_ROWS = {"_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"}
+_SUMS = {"sum", "mean", "mse_loss", "binary_cross_entropy", "l1_loss", "smooth_l1_loss", "huber_loss"}
+_NARROW = {"float16", "bfloat16"}
+
+Finish = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One element of a result: Σ a·b (b None: Σ a), plus init unless None, is recorded as `target`."""
+
+    a: Floats
+    b: Floats | None
+    init: float | None
+    target: float
+
+
+def candidates(call: KernelCall) -> tuple[Order, ...]:
+    """The orders that `call` may use, most likely first; empty for an op whose sums are not known."""
+    if call.name in _PRODUCTS:
+        orders = _narrow_products(call) if call.dtype in _NARROW else _wide_products(call)
+    elif call.name in _ROWS:
+        orders = _row_sums(call)
+    elif call.name in _SUMS:
+        orders = _sums(call)
+    elif call.name.startswith("nll_loss"):
+        orders = (Order(NllCascade()),)
+    else:
+        return ()
+    plain = (simplify(order, call.terms) for order in orders)
+    if call.name not in _WITH_INIT:
+        plain = (replace(order, init="none") for order in plain)
+    return tuple(dict.fromkeys(plain))
+
+
+def find(
+    call: KernelCall, sample: Sample, out_format: NumberFormat, finish: Finish | None = None
+) -> Order | None:
+    """The first candidate that gives the recorded bits of one element, or None; `finish` as in `gives`."""
+    kind = call.accumulator
+    return next((o for o in candidates(call) if gives(o, sample, out_format, kind, finish)), None)
+
+
+def find_shared(
+    call: KernelCall, samples: Sequence[Sample], out_format: NumberFormat, finish: Finish | None = None
+) -> tuple[Order, int] | None:
+    """The candidate that gives the bits of most of `samples`, and of how many; None if it gives none.
+
+    The samples are elements of one result, best near to each other and to `call.position`: the edges of a matrix may
+    follow another order than its middle, and every row where rows are not aligned.
+    """
+    best: tuple[Order, int] | None = None
+    for order in candidates(call):
+        hits = sum(gives(order, sample, out_format, call.accumulator, finish) for sample in samples)
+        if hits and (best is None or hits > best[1]):
+            best = order, hits
+        if hits == len(samples):
+            break
+    return best
+
+
+def gives(
+    order: Order, sample: Sample, out_format: NumberFormat, kind: Accumulator, finish: Finish | None = None
+) -> bool:
+    """Does `order`, accumulated in `kind` and rounded once, give the bits of the target (any NaN for a NaN)?
+
+    finish: what the kernel does to the sum before it is stored (a mean divides it).
+    """
+    total = evaluate(order, sample.a, sample.b, sample.init, kind)
+    value = round_to(total if finish is None else finish(total), out_format)
+    if math.isnan(value) or math.isnan(sample.target):
+        return math.isnan(value) and math.isnan(sample.target)
+    return value == sample.target and math.copysign(1.0, value) == math.copysign(1.0, sample.target)
+
+
+def _wide_products(call: KernelCall) -> tuple[Order, ...]:
+    """float32 and float64 (MKL): the order this shape and position had, then every other one seen anywhere."""
+    width = 2 if call.dtype == "float64" else 4
+    matrix, vector = _matrix_orders(call.dtype, width), _vector_orders(width)
+    expected = _expected_dot(width) if call.name == "dot" else _expected(call, width)
+    return (*expected, *vector, *matrix) if call.is_thin else (*expected, *matrix, *vector)
+
+
+def _expected_dot(width: int) -> tuple[Order, ...]:
+    return (Order(Lanes(width, 4, registers_join="in turn", rest="lane 0"), init="last"),)
+
+
+def _expected(call: KernelCall, width: int) -> tuple[Order, ...]:
+    """MKL on a processor that is not Intel's: its matrix kernels use FMA, those for small matrices SSE2 without.
+
+    For a (m, k) × (k, n) product in row-major terms, m and n as PyTorch's; columns are taken in fours (float64: twelves).
+    """
+    m, n = call.rows, call.columns
+    row, column = call.place
+    if min(m, n) == 1 and call.both_along_k:
+        return (Order(_thin_lanes(call, width), init="last"),)
+    if m >= 4 and n >= 16:
+        return _expected_blocked(call, width)
+    if not call.both_along_k:
+        return (Order(Chain(), init="last"), Order(Blocks(4), init="last"))
+    # Lanes start where the row of the left matrix is aligned to 16 bytes.
+    peel = -row * call.terms % width
+    if column < n // 4 * 4:
+        return (Order(Lanes(width, 1, peel), init="last"),)
+    return (Order(Lanes(width, 8 // width, peel, multiple=8), init="last"),)
+
+
+def _thin_lanes(call: KernelCall, width: int) -> Lanes:
+    """A product with a vector: elements in fours, then in twos, then one."""
+    length, index = max(call.rows, call.columns), max(call.place)
+    main = length // 4 * 4
+    if index < main:
+        return Lanes(width, 1, (call.terms - 1) % width + 1)
+    left, at = length - main, index - main
+    if left % 2 and at == left - 1:
+        return Lanes(width, 8 // width, width, multiple=8)
+    return Lanes(width, 2 if at == 0 else 1, width, multiple=8)
+
+
+def _expected_blocked(call: KernelCall, width: int) -> tuple[Order, ...]:
+    if call.dtype == "float32":
+        return (Order(Panels(192, "half"), fused=True, init="first"),)
+    if call.place[1] < call.columns // 12 * 12:
+        return (Order(Chain(), fused=True, init="first"),)
+    if call.both_along_k:
+        return (Order(Panels(256, "half", Lanes(width)), init="first"),)
+    return (Order(Chain(), init="last"),)
+
+
+def _matrix_orders(dtype: str, width: int) -> Iterable[Order]:
+    """Panels of 192, 256 and 384 were seen on processors of several makers, in this library's versions for each."""
+    for size in (192, 256) if dtype == "float32" else (256, 192):
+        yield Order(Panels(size, "half"), fused=True, init="first")
+    yield Order(Panels(384, "last two"), fused=True, init="first")
+    yield Order(Panels(384, "last two"), fused=True, init="last")
+    for fused in (True, False):
+        yield Order(Chain(), fused, "first")
+        yield Order(Chain(), fused, "last")
+    for fused in (False, True):
+        yield Order(Blocks(4), fused, "last")
+    yield Order(Panels(256 if dtype == "float64" else 192, "half", Lanes(width)), init="first")
+
+
+def _vector_orders(width: int) -> Iterable[Order]:
+    """A vector's lanes start where its address is a multiple of 16 bytes: `peel` terms later."""
+    for peel in (0, width, *range(1, width)):
+        yield Order(Lanes(width, 1, peel), init="last")
+        for registers in (1, 2) if width == 4 else (1, 2, 4):
+            yield Order(Lanes(width, registers, peel, multiple=8), init="last")
+
+
+def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
+    """float16, bfloat16: products are exact in float32, accumulated there and rounded once at the end.
+
+    So FMA or not makes no difference, but for products below float32's range. oneDNN multiplies bfloat16 by AVX512-BF16
+    where there is enough to do; the rest is PyTorch's own (aten/src/ATen/native/CPUBlas.cpp, BlasKernel.cpp).
+    """
+    dot, chain = Order(HalfDot(), init="last"), Order(Chain(), init="last")
+    pairs = Order(Pairs(), fused=True, init="last", flush=True)
+    four = Order(Lanes(4, lanes_join="in turn", rest="lane 0"), init="last")
+    if call.name == "dot":
+        return (dot, chain)
+    if call.both_along_k:
+        own = (dot, chain, four)
+    else:
+        own = (four, chain, dot) if call.is_vector else (chain, four, dot)
+    if call.dtype == "float16":
+        return own
+    return (pairs, *own) if call.rows * call.columns * call.terms > 8192 else (*own, pairs)
+
+
+def _row_sums(call: KernelCall) -> tuple[Order, ...]:
+    """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h), AVX-512, then AVX2."""
+    narrow = call.dtype in _NARROW
+    orders: list[Pattern] = []
+    for size in (64, 32):
+        width = size // (8 if call.dtype == "float64" else 4)
+        if call.terms < width:
+            orders.append(Chain())
+            continue
+        if narrow and call.terms >= 2 * width:
+            orders.append(Lanes(width, 2, rest="lanes"))
+        orders.append(Lanes(width, rest="lanes"))
+    return tuple(Order(pattern) for pattern in (*orders, Chain()))
+
+
+def _sums(call: KernelCall) -> tuple[Order, ...]:
+    """aten/src/ATen/native/cpu/SumKernel.cpp, which is built for AVX2: 8 lanes of float32, 4 of float64."""
+    width = 4 if call.dtype == "float64" else 8
+    halves = call.dtype in _NARROW and call.name == "sum"  # a mean converts to float32 first
+    split = call.threads > 1 and call.reduces_all and call.terms >= _GRAIN
+    inner = Cascade(width, 4, halves, call.threads if split else 1)
+    if call.reduces_all or call.reduces_contiguous:
+        patterns = (inner, Cascade(1, 1), Cascade(1, 4))
+    else:
+        patterns = (*_columns(call, width), inner)
+    return tuple(Order(pattern) for pattern in patterns)
+
+
+def _columns(call: KernelCall, width: int) -> tuple[Cascade, Cascade]:
+    """Columns in whole groups of 4 vectors have one running sum each; those after them, 4."""
+    vector = width * (2 if call.dtype in _NARROW else 1)
+    columns = call.columns
+    group = 4 if columns < vector else 4 * vector
+    one, four = Cascade(1, 1), Cascade(1, 4)
+    return (one, four) if call.place[1] < columns // group * group else (four, one)

@@ -1,0 +1,68 @@
+"""The table: a row a step, for all steps, whatever else was kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One scalar followed over the run. `kind`: loss, prediction, parameter, gradient, hyperparameter. `address` lacks the
+    step: `linear.weight[0,0].grad`. `format` is the number format of the recorded scalar."""
+
+    name: str
+    kind: str
+    format: str
+    address: str
+
+
+@dataclass
+class History:
+    """Columns in the order of the table, and rows of Python floats (every format here fits a double exactly); None where
+    a step has no such number."""
+
+    columns: list[Column] = field(default_factory=list[Column])
+    steps: list[int] = field(default_factory=list[int])
+    rows: list[dict[str, float | None]] = field(default_factory=list[dict[str, float | None]])
+
+    def add(self, step: int, cells: list[tuple[Column, float]]) -> None:
+        """Append a row; columns that are new are added at the end of their kind."""
+        known = {column.name for column in self.columns}
+        for column, _ in cells:
+            if column.name not in known:
+                known.add(column.name)
+                self._insert(column)
+        self.steps.append(step)
+        self.rows.append({column.name: value for column, value in cells})
+
+    def _insert(self, column: Column) -> None:
+        order = ("prediction", "loss", "parameter", "gradient", "hyperparameter")
+        rank = order.index(column.kind) if column.kind in order else len(order)
+        place = len(self.columns)
+        while place and order.index(self.columns[place - 1].kind) > rank:
+            place -= 1
+        self.columns.insert(place, column)
+
+    def column(self, name: str) -> list[float | None]:
+        """All values of one column, in row order."""
+        return [row.get(name) for row in self.rows]
+
+    def short_names(self) -> dict[str, str]:
+        """Column name → the shortest ending that is still the only one of its kind: `linear.weight[0,0]` → `weight` when
+        the tensor has one element and no other parameter ends so."""
+        plain = {c.name: _ending(c) for c in self.columns}
+        counts: dict[str, int] = {}
+        for text in plain.values():
+            counts[text] = counts.get(text, 0) + 1
+        return {name: text if counts[text] == 1 else name for name, text in plain.items()}
+
+
+def _ending(column: Column) -> str:
+    name = column.name
+    if column.kind not in ("parameter", "gradient"):
+        return name
+    head, bracket, index = name.partition("[")
+    grad = "_grad" if index.endswith("_grad") or head.endswith("_grad") else ""
+    head = head.removesuffix("_grad").rpartition(".")[2]
+    index = index.removesuffix("_grad")
+    return f"{head}{bracket}{index}{grad}"

@@ -1,0 +1,147 @@
+"""A run that can be asked: its steps (loaded when needed), contents of Values, and which op wrote which memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from whygrad.errors import StepNotKept, ValueDropped
+from whygrad.trace.history import History
+from whygrad.trace.model import UNWRITTEN, Chunk, Op, RunInfo, Step, StepInfo, Value
+
+Array = np.ndarray[Any, Any]
+
+
+class StepSource(Protocol):
+    """Where steps and contents come from: a saved file, or the memory of the program that ran."""
+
+    def load_step(self, number: int) -> Step:
+        """A kept step; `number` is that of a StepInfo whose `kept` is True."""
+        ...
+
+    def load_chunk(self, step: int, chunk: Chunk) -> Array | None:
+        """Bytes of a chunk as a 1-D uint8 array, or None when its content was not kept (uninitialised or dropped)."""
+        ...
+
+
+@dataclass
+class Trace:
+    """`index` lists all steps in order, kept or not."""
+
+    info: RunInfo
+    index: list[StepInfo]
+    history: History
+    source: StepSource
+    _steps: dict[int, Step] = field(default_factory=dict[int, Step])
+    _chunks: dict[tuple[int, int], Array | None] = field(default_factory=dict[tuple[int, int], "Array | None"])
+
+    def step(self, number: int) -> Step:
+        """Step `number`. Raises StepNotKept, naming the option that would keep it."""
+        found = self._steps.get(number)
+        if found is None:
+            info = next((each for each in self.index if each.number == number), None)
+            if info is None or not info.kept:
+                raise StepNotKept(self.why_not_kept(number))
+            found = self._steps[number] = self.source.load_step(number)
+        return found
+
+    def why_not_kept(self, number: int) -> str:
+        """One sentence: why a step cannot be asked, and what would keep it."""
+        info = next((each for each in self.index if each.number == number), None)
+        kept = _spans([each.number for each in self.index if each.kept])
+        if info is None:
+            last = self.index[-1].number if self.index else -1
+            return f"no step {number}: the run has {'steps 0 to ' + str(last) if last >= 0 else 'no steps'}."
+        if info.why_not == "budget":
+            return (
+                f"step {number} was not kept: the budget of {self.info.budget:,} bytes was used up (kept: {kept}). "
+                f"Record with a larger --budget, or with --steps {number} to keep just this one."
+            )
+        return f"step {number} was not kept (kept: {kept}). Record with --steps {number} to keep it."
+
+    def step_of_op(self, op: int) -> StepInfo | None:
+        """The step in which run-wide op `op` ran."""
+        place = bisect_right(self.index, op, key=lambda each: each.first) - 1
+        if place < 0 or op >= self.index[place].last:
+            return None
+        return self.index[place]
+
+    def writer(self, value: Value) -> tuple[StepInfo, Op | None] | None:
+        """The step and op that wrote a Value's memory; the op is None when that step was not kept, the whole None when no
+        recorded op wrote it."""
+        if value.version == UNWRITTEN:
+            return None
+        info = self.step_of_op(value.version)
+        if info is None:
+            return None
+        return info, self.step(info.number).op(value.version) if info.kept else None
+
+    def content(self, step: Step, value: Value) -> Array:
+        """The Value's numbers, as an array with its shape and strides over the recorded memory (not to be written).
+
+        Raises ValueDropped when the memory was uninitialised or not kept.
+        """
+        chunk = chunk_of(step, value)
+        data = self._chunk(step.number, chunk) if chunk is not None else None
+        if chunk is None or data is None:
+            raise ValueDropped(
+                f"value {value.id} of step {step.number} has no recorded numbers: its memory was uninitialised when it was "
+                "seen, or lies on a device that keeps none (meta)."
+            )
+        dtype = numpy_dtype(value.dtype)
+        typed = data.view(dtype)
+        start = value.offset - chunk.start
+        strides = tuple(s * dtype.itemsize for s in value.stride)
+        return np.lib.stride_tricks.as_strided(typed[start:], value.shape, strides, writeable=False)
+
+    def _chunk(self, step: int, chunk: Chunk) -> Array | None:
+        key = (step, chunk.id)
+        if key not in self._chunks:
+            self._chunks[key] = self.source.load_chunk(step, chunk)
+        return self._chunks[key]
+
+
+_by_memory: dict[int, tuple[Step, dict[tuple[int, int, str], list[Chunk]]]] = {}
+
+
+def chunk_of(step: Step, value: Value) -> Chunk | None:
+    """The chunk of the step that holds a Value's memory."""
+    known = _by_memory.get(id(step))
+    if known is None or known[0] is not step:
+        table: dict[tuple[int, int, str], list[Chunk]] = {}
+        for chunk in step.chunks:
+            table.setdefault((chunk.storage, chunk.version, chunk.dtype), []).append(chunk)
+        if len(_by_memory) > 64:
+            _by_memory.clear()
+        known = _by_memory[id(step)] = (step, table)
+    start, stop = value.extent()
+    for chunk in known[1].get((value.storage, value.version, value.dtype), ()):
+        if chunk.start <= start and stop <= chunk.stop:
+            return chunk
+    return None
+
+
+@lru_cache(maxsize=64)
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """numpy's dtype for torch's dtype `name`; bfloat16 and float8 come from ml_dtypes."""
+    if name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
+    return np.dtype(name)
+
+
+def _spans(numbers: list[int]) -> str:
+    if not numbers:
+        return "none"
+    parts: list[list[int]] = []
+    for n in sorted(numbers):
+        if parts and n == parts[-1][1] + 1:
+            parts[-1][1] = n
+        else:
+            parts.append([n, n])
+    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in parts)
