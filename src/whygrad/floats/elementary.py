@@ -9,14 +9,15 @@ for strided tensors and for short ones.
 Shares of elements reproduced in float32, measured on x86 with torch 2.13 (MKL, oneDNN), AVX-512 and AVX2
 kernels:
 
-    exp log log2 log10 tanh       MKL's vector functions, for every length and stride, whose formulas are not
-    erf erfc sin cos sqrt         public. Correctly rounded: exp 98.9, log 95.0, log2 99.98, log10 99.98, tanh 99.8,
-                                  erf 98.3, erfc 95.9, sin 95.0, cos 95.2, sqrt 83 % on an AMD CPU; else 1 ULP off.
+    exp log log2 log10 tanh       MKL's vector functions, for every length and stride; no public formula.
+    erf erfc sin cos sqrt         Correctly rounded: exp 98.9, log 95.0, log2 99.98, log10 99.98, tanh 99.8,
+                                  erf 98.3, erfc 95.9, sin 95.0, cos 95.2, sqrt 83 %; else 1 ULP off.
                                   In float16 and bfloat16: SLEEF u10 (erf: rational), once rounded, 100 %.
     log1p expm1                   SLEEF u10 for every length                                      100 %
-    rsqrt                         two steps                                                       100 %
-    pow                           x², x³, x⁻¹, x⁻² products; x^½ sqrt; x^−½ rsqrt; otherwise
-                                  SLEEF u10; scalar body: C library, double for a number as exponent   100 %
+    rsqrt                         two steps; 16-bit scalar body: the root is rounded to the dtype   100 %
+    pow                           x², x³, x⁻¹, x⁻² products (bfloat16 rounds each); x^½ sqrt; x^−½ rsqrt; else
+                                  SLEEF u10; scalar body: C library, in double for a number as exponent.
+                                  In 16 bits the exponent is rounded to the dtype first           100 %
 
     op                            vector body (one rounding per operation; s, t, e, … are rounded)
     sigmoid                       1 / (1 + exp(−x))                                               100 %
@@ -28,11 +29,12 @@ kernels:
     log_sigmoid_backward          (d − s·(b / (1 + b)))·g                                         100 %
     gelu                          float16: (x·½)·(1 + erf(x·√½)), erf rational                    100 %
                                   float32, bfloat16, > 1 element, contiguous: oneDNN, (x·(1 + P(x)))·½   100 %
-    gelu_backward                 float16: g·fma(x, pdf, cdf), scalar body g·(cdf + x·pdf); oneDNN as above   100 %
+    gelu_backward                 float16: g·fma(x, pdf, cdf), scalar body g·(cdf + x·pdf); or oneDNN   100 %
     gelu tanh                     (½·x)·(1 + tanh(β·fma(κ, x³, x)))                               100 %
     gelu_backward tanh            g·(½·(1 + t) + (½x·fma(−t, t, 1))·(β·fma(3κ, x², 1)))           100 %
     _softmax, …_backward_data     e·(1/Σ), e = exp(x − max); (g − Σ)·y                            100 %
     _log_softmax, …_backward_data (x − max) − log Σ; fma(−exp(y), Σ, g)                           100 %
+    attention, flash, float32     as _softmax, but exp_u20, and expf past the last whole vector   100 %
     binary_cross_entropy          (t − 1)·max(log1p(−p), −100) − t·max(log p, −100), C library    100 %
     …_backward                    (g·(p − t)) / max((1 − p)·p, 1e−12)                             100 %
     …_with_logits                 ((1 − t)·x) − logsigmoid(x)                                     100 %
@@ -174,7 +176,7 @@ _KERNELS: Final[dict[tuple[str, Variant], Callable[..., Number]]] = {
 def variants(function: str, width: str) -> tuple[Variant, ...]:
     """The ways in which PyTorch's CPU kernels compute `function` in `width`, most likely first.
 
-    The order is that of the op of the same name; inside another kernel (`_softmax`, `gelu`) SLEEF comes first.
+    The order is that of the op of the same name; inside another kernel (`_softmax`, `gelu`) SLEEF is first.
 
     Args:
         function: one of `FUNCTIONS`.

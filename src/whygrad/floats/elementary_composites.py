@@ -170,6 +170,7 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     for function in (
         sigmoid, sigmoid_backward, tanh_backward, silu, silu_backward, softplus, softplus_backward,
         log_sigmoid_buffer, log_sigmoid, log_sigmoid_backward, gelu, gelu_backward,
-        gelu_backward_scalar, gelu_tanh, gelu_tanh_backward, gelu_onednn, gelu_onednn_avx2, gelu_onednn_backward,
+        gelu_backward_scalar, gelu_tanh, gelu_tanh_backward, gelu_onednn, gelu_onednn_avx2,
+        gelu_onednn_backward,
     )
 }  # fmt: skip

@@ -25,7 +25,7 @@ _NEARBY: Final[dict[str, Callable[..., Any]]] = {
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)), "erf": _erf64, "erfc": _erfc64, "sin": np.sin,
     "cos": np.cos, "pow": np.power,
 }  # fmt: skip
-# The double functions above are good to a few units in the 53rd bit; 2⁻⁴⁸ is a safe radius around their value.
+# The double functions above are good to a few units in the 53rd bit; 2⁻⁴⁸ is a safe radius around them.
 _DOUBT: Final = 2.0**-48
 
 

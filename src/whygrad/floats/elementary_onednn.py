@@ -75,7 +75,7 @@ def _clipped(m: Arithmetic, x: Number) -> Number:
 
 
 def exp_u20(m: Arithmetic, x: Number) -> Number:
-    """ATen's `Vectorized<float>::exp_u20` (20 ULP), used by CPU flash attention; n = floor(fma(x, log₂e, ½))."""
+    """ATen's `Vectorized<float>::exp_u20` (20 ULP): n = floor(fma(x, log₂e, ½))."""
     c = _clipped(m, x)
     n = m.floor(m.fma(c, LOG2_E, 0.5))
     return _two_to(m, horner(m, m.fma(-n, LN2, c), EXP_20), x, n)
@@ -96,7 +96,7 @@ def _erf_rational(m: Arithmetic, x: Number, exponential: Number) -> Number:
 
 
 def erf(m: Arithmetic, x: Number) -> Number:
-    """`Vectorized<float>::erf` of ATen: Abramowitz–Stegun 7.1.26, accurate to 1.5e-7 absolute, not to ULPs."""
+    """`Vectorized<float>::erf` of ATen: Abramowitz–Stegun 7.1.26, good to 1.5e-7 absolute, not to ULPs."""
     return _erf_rational(m, x, sleef_exp(m, -m.mul(x, x)))
 
 

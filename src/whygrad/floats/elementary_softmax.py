@@ -55,16 +55,16 @@ def softmax(x: np.ndarray, lanes: int = 16) -> np.ndarray:
     return m.mul(e, m.div(1.0, lane_sum(e, lanes)))
 
 
-def softmax_16bit(x: np.ndarray, library_exp: Unary, lanes: int = 16) -> np.ndarray:
-    """float16 and bfloat16, before the final rounding.
+def softmax_scalar_tail(x: np.ndarray, vector_exp: Unary, library_exp: Unary, lanes: int = 16) -> np.ndarray:
+    """e·(1/Σ), the elements past the last whole vector by `library_exp` and added one by one after the fold.
 
-    As `softmax`, but the elements past the last whole vector take the C library's `expf` (`library_exp`) and
-    are added one by one after the fold.
+    float16 and bfloat16 `_softmax`, before the final rounding: `vector_exp` is SLEEF's. Flash attention in
+    float32 (aten/src/ATen/native/cpu/FlashAttentionKernel.cpp): `exp_u20`, x the scaled scores of one block.
     """
     d = _centred(x)
     whole = d.shape[1] // lanes * lanes
     tail = np.asarray(library_exp(m, d[:, whole:]))
-    e = np.concatenate([np.asarray(sleef.exp(m, d[:, :whole])), tail], axis=1)
+    e = np.concatenate([np.asarray(vector_exp(m, d[:, :whole])), tail], axis=1)
     total = np.zeros((d.shape[0], lanes))
     for start in range(0, whole, lanes):
         total = m.add(total, e[:, start : start + lanes])

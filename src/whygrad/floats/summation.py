@@ -154,10 +154,15 @@ def _lanes(pattern: Lanes, terms: Terms) -> Floats:
     acc[0] = terms[:peel].chain()
     acc = terms[peel:body].lanes(row, acc)
     rest = terms[body:]
-    if pattern.rest != "after":
-        whole = len(rest) if pattern.rest == "lanes" else len(rest) // width * width
-        acc[:whole] = rest[:whole].lanes(whole, acc[:whole]) if whole else acc[:whole]
-        acc[0] = rest[whole:].chain(acc[0])
+    if pattern.rest == "lanes":
+        acc[: len(rest)] = rest.lanes(len(rest), acc[: len(rest)]) if len(rest) else acc[:0]
+        rest = rest[len(rest) :]
+    elif pattern.rest == "lane 0":
+        for step in dict.fromkeys((width * pattern.rest_registers, width)):
+            whole = len(rest) // step * step
+            acc[:step] = rest[:whole].lanes(step, acc[:step])
+            rest = rest[whole:]
+        acc[0] = rest.chain(acc[0])
         rest = rest[len(rest) :]
     vectors = acc.reshape(registers, width, terms.sums)
     vector = adjacent(vectors) if pattern.registers_join == "adjacent" else in_turn(vectors)
@@ -166,7 +171,7 @@ def _lanes(pattern: Lanes, terms: Terms) -> Floats:
 
 def _half_dot(pattern: HalfDot, terms: Terms) -> Floats:
     whole = len(terms) // pattern.lanes * pattern.lanes
-    row = 4 * pattern.vector
+    row = 2 * pattern.vector
     more = whole + (len(terms) - whole) // row * row
     total = halving(terms[:whole].lanes(pattern.lanes))
     if more > whole:

@@ -65,9 +65,9 @@ class Lanes:
     multiple: the rows hold a multiple of so many terms, if that is more than a row.
     registers_join: how the vectors become one: "adjacent": (r0+r1)+(r2+r3); "in turn": ((r0+r1)+r2)+r3.
     lanes_join: how the lanes of that one become a number: "halving": lane i + lane i+width/2, again and
-    again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": whole
-    vectors and then a partly filled one into the registers in turn; "lane 0": vectors as in "lanes", but single
-    terms one by one into lane 0.
+    again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": a last row
+    that is not full; "lane 0": whole vectors into the first registers, single terms one by one
+    into lane 0. rest_registers: of those vectors, so many go into the first registers at a time.
     """
 
     width: int
@@ -77,6 +77,7 @@ class Lanes:
     registers_join: Literal["adjacent", "in turn"] = "adjacent"
     lanes_join: Literal["halving", "in turn"] = "halving"
     rest: Literal["after", "lanes", "lane 0"] = "after"
+    rest_registers: int = 1
 
     @property
     def text(self) -> str:
@@ -103,7 +104,7 @@ class Panels:
 
     size: int
     balance: Literal["none", "half", "last two"] = "none"
-    inner: Chain | Lanes = Chain()
+    inner: Chain | Pairs | Lanes = Chain()
 
     @property
     def text(self) -> str:
@@ -139,7 +140,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class HalfDot:
-    """Rows of `lanes` lanes, halved to one number; then rows of `vector`·4 terms in `vector` lanes; then one by one."""
+    """Rows of `lanes` lanes, halved to one number; then an even number of rows of `vector` lanes; then one by one."""
 
     lanes: int = 64
     vector: int = 8
@@ -197,7 +198,7 @@ def simplify(order: Order, n: int) -> Order:
             return simplify(replace(order, pattern=inner, init=init), n)
         case Lanes(rest="after") as lanes if lanes.body(n)[0] == lanes.body(n)[1]:
             return replace(order, pattern=Chain())
-        case HalfDot() as dot if n < 4 * dot.vector:
+        case HalfDot() as dot if n < 2 * dot.vector:
             return replace(order, pattern=Chain())
         case Blocks(size) if n <= size:
             return replace(order, pattern=Chain())

@@ -94,16 +94,35 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Dot:
-    """`Σ aᵢ·bᵢ (+ init)`; without `b`: `Σ aᵢ`. `kernel` names what decides the order of summation, `map` an elementary
-    function put on each term first (`Σ exp(aᵢ − shift)`), `square` sums aᵢ²."""
+    """`Σ aᵢ·bᵢ (+ init)`; without `b`: `Σ aᵢ`. With `term`, an expression whose `Var(0)`, `Var(1)` stand for aᵢ and bᵢ
+    and whose other Vars are the equation's own, each term is that instead (`Σ exp(aᵢ − max)`, `Σ (aᵢ − bᵢ)²`)."""
 
     a: Series
     b: Series | None = None
     init: Expr | None = None
-    kernel: str = "sum"
+    term: Expr | None = None
 
 
-Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot"
+@dataclass(frozen=True, slots=True)
+class Python:
+    """A number that the program computed in Python's double precision before it handed it to an op: `expr` says from
+    what (`1 − β₁ᵗ`), `value` is the number that the op was given."""
+
+    expr: Expr
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A pointwise kernel whose mathematics is `formula`, computed as `floats.elementary_composites.<name>` does it on
+    `args`: the same function, rounded where the kernel rounds. `names` lists such functions, most likely first."""
+
+    names: tuple[str, ...]
+    args: tuple[Expr, ...]
+    formula: Expr
+
+
+Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot | Python | Kernel"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
@@ -111,7 +130,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
         case Bin(_, a, b):
             return (a, b)
-        case Neg(a) | Round(a, _):
+        case Neg(a) | Round(a, _) | Python(a, _) | Kernel(_, _, a):
             return (a,)
         case Fma(a, b, c):
             return (a, b, c)

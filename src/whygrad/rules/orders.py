@@ -39,6 +39,7 @@ from whygrad.rules.orders_calls import KernelCall
 __all__ = ["KernelCall", "Sample", "candidates", "find", "find_shared", "gives"]
 
 _GRAIN = 32768  # at::internal::GRAIN_SIZE: smaller reductions stay on one thread
+_ONEDNN_LEAST = 16**3  # mkldnn_gemm_min_size (aten/src/ATen/native/mkldnn/Matmul.cpp): up to this m·n·k, PyTorch's own
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"}
 _WITH_INIT = {"addmm", "baddbmm", "addmv"}
 _ROWS = {"_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"}
@@ -125,27 +126,42 @@ def _wide_products(call: KernelCall) -> tuple[Order, ...]:
 
 
 def _expected_dot(width: int) -> tuple[Order, ...]:
-    return (Order(Lanes(width, 4, registers_join="in turn", rest="lane 0"), init="last"),)
+    lanes = Lanes(width, 4, registers_join="in turn", rest="lane 0", rest_registers=2 if width == 4 else 1)
+    return (Order(lanes, init="last"),)
 
 
 def _expected(call: KernelCall, width: int) -> tuple[Order, ...]:
     """MKL on a processor that is not Intel's: its matrix kernels use FMA, those for small matrices SSE2 without.
 
-    For a (m, k) × (k, n) product in row-major terms, m and n as PyTorch's; columns are taken in fours (float64: twelves).
+    A (m, k) × (k, n) product as PyTorch stores it, row by row; MKL sees the transposed one. The matrix kernels take
+    12 columns at a time; the others 4, then what is left, from where a row is aligned to 16 bytes.
     """
     m, n = call.rows, call.columns
-    row, column = call.place
+    if m == n == 1 and not call.both_along_k_strictly:
+        return (Order(Chain(), init="last"),)
     if min(m, n) == 1 and call.both_along_k:
         return (Order(_thin_lanes(call, width), init="last"),)
-    if m >= 4 and n >= 16:
-        return _expected_blocked(call, width)
+    blocked = m >= 4 and n >= 12
+    if blocked and (width == 4 or call.place[1] < n // 12 * 12):
+        pattern = Panels(192, "half") if width == 4 else Chain()
+        return (Order(pattern, fused=True, init="first"),)
     if not call.both_along_k:
-        return (Order(Chain(), init="last"), Order(Blocks(4), init="last"))
-    # Lanes start where the row of the left matrix is aligned to 16 bytes.
-    peel = -row * call.terms % width
-    if column < n // 4 * 4:
-        return (Order(Lanes(width, 1, peel), init="last"),)
-    return (Order(Lanes(width, 8 // width, peel, multiple=8), init="last"),)
+        return _expected_columns(call, width, n // 12 * 12 if blocked else 0)
+    row, column = call.place
+    # Lanes start where the row of the left matrix is aligned; the matrix kernels copy it first.
+    peel = 0 if blocked else -row * call.terms % width
+    alone = column >= n // 4 * 4
+    lanes = Lanes(width, 8 // width, peel, multiple=8) if alone else Lanes(width, 1, peel)
+    return (Order(Panels(256, "half", lanes), init="first") if blocked else Order(lanes, init="last"),)
+
+
+def _expected_columns(call: KernelCall, width: int, first: int) -> tuple[Order, ...]:
+    """A row of the result is a sum of rows: one chain an element, but otherwise up to where the row is aligned."""
+    row, column = call.place
+    peel = -(row * call.columns + first) % width
+    unaligned = column - first < peel and call.columns - first - peel >= width and call.columns > 1
+    orders = (Order(Chain(), init="last"), Order(Blocks(4), init="last"))
+    return orders[::-1] if unaligned else orders
 
 
 def _thin_lanes(call: KernelCall, width: int) -> Lanes:
@@ -158,16 +174,6 @@ def _thin_lanes(call: KernelCall, width: int) -> Lanes:
     if left % 2 and at == left - 1:
         return Lanes(width, 8 // width, width, multiple=8)
     return Lanes(width, 2 if at == 0 else 1, width, multiple=8)
-
-
-def _expected_blocked(call: KernelCall, width: int) -> tuple[Order, ...]:
-    if call.dtype == "float32":
-        return (Order(Panels(192, "half"), fused=True, init="first"),)
-    if call.place[1] < call.columns // 12 * 12:
-        return (Order(Chain(), fused=True, init="first"),)
-    if call.both_along_k:
-        return (Order(Panels(256, "half", Lanes(width)), init="first"),)
-    return (Order(Chain(), init="last"),)
 
 
 def _matrix_orders(dtype: str, width: int) -> Iterable[Order]:
@@ -199,17 +205,18 @@ def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
     where there is enough to do; the rest is PyTorch's own (aten/src/ATen/native/CPUBlas.cpp, BlasKernel.cpp).
     """
     dot, chain = Order(HalfDot(), init="last"), Order(Chain(), init="last")
-    pairs = Order(Pairs(), fused=True, init="last", flush=True)
+    panel = 512 if call.terms <= 1024 else 1024
+    pairs = Order(Panels(panel, inner=Pairs()), fused=True, init="last", flush=True)
     four = Order(Lanes(4, lanes_join="in turn", rest="lane 0"), init="last")
-    if call.name == "dot":
-        return (dot, chain)
-    if call.both_along_k:
+    if call.both_along_k_strictly or call.name == "dot":
         own = (dot, chain, four)
+    elif call.strides[-2][-1] == 1 or (call.is_vector and call.strides[-1][-1] != 1):
+        own = (four, chain, dot)
     else:
-        own = (four, chain, dot) if call.is_vector else (chain, four, dot)
-    if call.dtype == "float16":
+        own = (chain, four, dot)
+    if call.dtype == "float16" or call.name == "dot":
         return own
-    return (pairs, *own) if call.rows * call.columns * call.terms > 8192 else (*own, pairs)
+    return (pairs, *own) if call.rows * call.columns * call.terms > _ONEDNN_LEAST else (*own, pairs)
 
 
 def _row_sums(call: KernelCall) -> tuple[Order, ...]:
@@ -223,7 +230,8 @@ def _row_sums(call: KernelCall) -> tuple[Order, ...]:
             continue
         if narrow and call.terms >= 2 * width:
             orders.append(Lanes(width, 2, rest="lanes"))
-        orders.append(Lanes(width, rest="lanes"))
+        join = "in turn" if call.dtype == "float64" else "halving"
+        orders.append(Lanes(width, rest="lanes", lanes_join=join))
     return tuple(Order(pattern) for pattern in (*orders, Chain()))
 
 
@@ -242,8 +250,7 @@ def _sums(call: KernelCall) -> tuple[Order, ...]:
 
 def _columns(call: KernelCall, width: int) -> tuple[Cascade, Cascade]:
     """Columns in whole groups of 4 vectors have one running sum each; those after them, 4."""
-    vector = width * (2 if call.dtype in _NARROW else 1)
     columns = call.columns
-    group = 4 if columns < vector else 4 * vector
+    group = 4 if columns < width * (2 if call.dtype in _NARROW else 1) else 4 * width
     one, four = Cascade(1, 1), Cascade(1, 4)
     return (one, four) if call.place[1] < columns // group * group else (four, one)

@@ -88,6 +88,12 @@ class KernelCall:
         return left[-1] == 1 and right[-2 if len(right) > 1 else -1] == 1
 
     @property
+    def both_along_k_strictly(self) -> bool:
+        """So, and is the right operand not a single column that could be read either way?"""
+        right = self.strides[-1]
+        return self.both_along_k and (len(right) < 2 or right[-1] != 1)
+
+    @property
     def is_vector(self) -> bool:
         """Is a side of the product's result 1?"""
         return min(self.rows, self.columns) == 1

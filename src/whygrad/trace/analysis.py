@@ -15,7 +15,7 @@ Memory = tuple[int, int]
 """A storage at a version."""
 
 _LOSS_OPS = ("loss", "cross_entropy", "kl_div", "cosine_embedding", "margin", "ctc")
-PRIORITY = ("loss", "prediction", "before", "parameter", "target", "input", "gradient", "state", "root", "module", "variable")
+PRIORITY = ("loss", "prediction", "before", "parameter", "target", "input", "gradient", "state", "state_before", "root", "module", "variable")
 
 
 @dataclass(frozen=True)

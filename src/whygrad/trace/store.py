@@ -86,7 +86,7 @@ class Trace:
         Raises ValueDropped when the memory was uninitialised or not kept.
         """
         chunk = chunk_of(step, value)
-        data = self._chunk(step.number, chunk) if chunk is not None else None
+        data = self.chunk(step.number, chunk) if chunk is not None else None
         if chunk is None or data is None:
             raise ValueDropped(
                 f"value {value.id} of step {step.number} has no recorded numbers: its memory was uninitialised when it was "
@@ -98,7 +98,8 @@ class Trace:
         strides = tuple(s * dtype.itemsize for s in value.stride)
         return np.lib.stride_tricks.as_strided(typed[start:], value.shape, strides, writeable=False)
 
-    def _chunk(self, step: int, chunk: Chunk) -> Array | None:
+    def chunk(self, step: int, chunk: Chunk) -> Array | None:
+        """Bytes of a chunk, read once."""
         key = (step, chunk.id)
         if key not in self._chunks:
             self._chunks[key] = self.source.load_chunk(step, chunk)

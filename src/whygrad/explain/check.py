@@ -1,0 +1,179 @@
+"""One element of one op's result: its equation, evaluated and compared with the recorded bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from whygrad.errors import ValueDropped
+from whygrad.explain.evaluate import Found, Inputs, search
+from whygrad.floats import FORMATS, NumberFormat, number_format
+from whygrad.floats.summation import Order
+from whygrad.rules.call import Hyper, Index, OpCall
+from whygrad.rules.expr import Dot, Expr, walk
+from whygrad.rules.orders import KernelCall, candidates
+from whygrad.rules.registry import Rule, find_rule
+from whygrad.trace.model import Op, Ref, Step, Value
+from whygrad.trace.store import Trace
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """The equation of an element, its inputs, and the way of evaluating that came nearest (`found` None: none could be
+    evaluated, or the element is an integer: then `equal` tells)."""
+
+    call: OpCall
+    rule: Rule
+    expr: Expr
+    inputs: Inputs
+    target: float
+    format: NumberFormat | None
+    width: NumberFormat
+    found: Found | None
+    equal: bool
+
+
+class Checker:
+    """Checks elements of a run; remembers which order of summation each kernel call used."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._orders: dict[tuple[Any, ...], tuple[Order, ...]] = {}
+
+    def check(self, step: Step, op: Op, output: Value, index: Index, constants: Any = None) -> Checked | None:
+        """The equation for element `index` of a Value that `op` wrote; None when the op has no rule for it.
+
+        Raises ValueDropped when an operand's numbers were not kept.
+        """
+        rule = find_rule(op.name, position_of(op, output.id))
+        if rule is None:
+            return None
+        call = OpCall(self.trace, step, op, constants)
+        expr = rule.function(call, index)
+        inputs = self._inputs(call)
+        target = float(self.trace.content(step, output)[index])
+        fmt = FORMATS.get(output.dtype)
+        width = _width(rule, call, output)
+        if fmt is None:
+            return self._integer(call, rule, expr, inputs, target, width)
+        orders = self._ranked(call, rule, expr, output, index, width) if _sums(expr) else ()
+        found = search(expr, inputs, target, fmt, width, orders)
+        return Checked(call, rule, expr, inputs, target, fmt, width, found, found is not None and found.ulp == 0)
+
+    def _integer(
+        self, call: OpCall, rule: Rule, expr: Expr, inputs: Inputs, target: float, width: NumberFormat
+    ) -> Checked:
+        from whygrad.explain.evaluate import Ways, value_of
+
+        exact = number_format("float64")
+        try:
+            equal = value_of(expr, inputs, Ways(exact)) == target
+        except (ValueError, OverflowError):
+            equal = False
+        return Checked(call, rule, expr, inputs, target, None, exact, None, equal)
+
+    def _inputs(self, call: OpCall) -> Inputs:
+        values: list[float] = []
+        for key in call.operands:
+            if isinstance(key, Hyper):
+                values.append(key.value)
+            else:
+                values.append(float(self.trace.content(call.step, call.step.values[key[0]])[key[1]]))
+        tensors = [self.trace.content(call.step, call.step.values[v]) for v in call.tensors]
+        return Inputs(values, tensors)
+
+    def _ranked(
+        self, call: OpCall, rule: Rule, expr: Expr, output: Value, index: Index, width: NumberFormat
+    ) -> tuple[Order, ...]:
+        """Candidate orders, the one first that gives the bits of most of some neighbouring elements: luck gives one
+        element's bits, not those of several."""
+        op = call.op
+        possible = candidates(kernel_call(call, index))
+        if len(possible) < 2:
+            return possible
+        neighbours = _neighbours(index, output.shape)
+        key = (call.step.number, op.index, output.id, neighbours[0] if neighbours else index)
+        known = self._orders.get(key)
+        if known is None:
+            fmt = number_format(output.dtype)
+            recorded = self.trace.content(call.step, output)
+            samples = [self._sample(call, rule, at) for at in neighbours]
+            scores: list[int] = []
+            for order in possible:
+                hits = 0
+                for (sample_expr, inputs), at in zip(samples, neighbours, strict=True):
+                    found = search(sample_expr, inputs, float(recorded[at]), fmt, width, (order,))
+                    hits += found is not None and found.ulp == 0
+                scores.append(hits)
+                if hits == len(neighbours):
+                    break
+            ranked = sorted(range(len(possible)), key=lambda i: -(scores[i] if i < len(scores) else -1))
+            known = self._orders[key] = tuple(possible[i] for i in ranked)
+        return known
+
+    def _sample(self, call: OpCall, rule: Rule, index: Index) -> tuple[Expr, Inputs]:
+        other = OpCall(self.trace, call.step, call.op, call.constants)
+        expr = rule.function(other, index)
+        return expr, self._inputs(other)
+
+
+def position_of(op: Op, value: int) -> int:
+    """Which result of the op a Value is."""
+    if value in op.outputs:
+        return op.outputs.index(value)
+    return op.written.index(value) if value in op.written else 0
+
+
+def kernel_call(call: OpCall, index: Index) -> KernelCall:
+    """What decides the order of a sum inside `call`."""
+    op = call.op
+    values = [call.step.values[arg.id] for arg in op.args if isinstance(arg, Ref)]
+    dims: tuple[int, ...] = ()
+    if len(op.args) > 1 and op.kind.startswith(("aten.sum", "aten.mean", "aten._softmax", "aten._log_softmax")):
+        arg = op.args[2] if op.kind.endswith("backward_data") else op.args[1]
+        if isinstance(arg, int) and not isinstance(arg, bool):
+            dims = (arg,)
+        elif isinstance(arg, tuple):
+            dims = tuple(d for d in arg if isinstance(d, int))
+    return KernelCall(
+        op.name, values[0].dtype if values else "float32", tuple(v.shape for v in values),
+        tuple(v.stride for v in values), dims, index, call.step.threads,
+    )  # fmt: skip
+
+
+def _neighbours(index: Index, shape: Index, most: int = 6) -> list[Index]:
+    """Up to `most` elements near `index`, in its row of up to four by four."""
+    if not shape:
+        return [()]
+    corner = tuple(i // 4 * 4 for i in index)
+    found: list[Index] = []
+    for step in range(16):
+        offset = [0] * len(shape)
+        offset[-1] = step % 4
+        if len(shape) > 1:
+            offset[-2] = step // 4
+        at = tuple(c + o for c, o in zip(corner, offset, strict=True))
+        if all(i < n for i, n in zip(at, shape, strict=True)):
+            found.append(at)
+    return found[:most]
+
+
+def _sums(expr: Expr) -> bool:
+    return any(isinstance(node, Dot) and len(node.a) > 1 for node in walk(expr))
+
+
+def _width(rule: Rule, call: OpCall, output: Value) -> NumberFormat:
+    """The format to which each operation inside the kernel rounds."""
+    name = output.dtype
+    if name not in FORMATS:
+        return number_format("float64")
+    if rule.rounds == "each" or name in ("float32", "float64"):
+        return number_format(name)
+    return number_format("float32")
+
+

@@ -1,0 +1,280 @@
+"""An equation evaluated at the recorded precision: which order of summation, which body of a function gives the bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from whygrad.floats import NumberFormat, fma, number_format, round_to, ulp_distance
+from whygrad.floats import elementary_composites as composites
+from whygrad.floats.elementary import Variant, evaluate, variants
+from whygrad.floats.elementary_arithmetic import SCALAR
+from whygrad.floats.elementary_library import LIBRARY
+from whygrad.floats.summation import Order
+from whygrad.floats.summation import evaluate as evaluate_sum
+from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+
+Array = np.ndarray[Any, Any]
+ELEMENTARY = frozenset({"exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How to evaluate: where to round (`width`), whether a·b + c is fused, which algorithm of each elementary function,
+    which order of summation, which body of a kernel."""
+
+    width: NumberFormat
+    fused: bool = False
+    variant: int = 0
+    order: Order | None = None
+    body: int = 0
+
+    def describe(self, expr: Expr) -> str:
+        """For users: what was chosen, only where there was a choice."""
+        nodes = walk(expr)
+        parts: list[str] = []
+        if self.order is not None and any(isinstance(n, Dot) and len(n.a) > 1 for n in nodes):
+            parts.append(f"summed as {self.order.name}")
+        if self.fused:
+            parts.append("products fused into sums (FMA)")
+        for node in nodes:
+            if isinstance(node, Call) and node.name in ELEMENTARY:
+                chosen = pick(node, self)
+                if chosen.name != "correctly rounded" and chosen.name not in " ".join(parts):
+                    parts.append(f"{node.name} by {chosen.name}")
+            if isinstance(node, Kernel):
+                parts.append("in the kernel's own order of operations")
+        return "; ".join(dict.fromkeys(parts))
+
+
+@dataclass
+class Inputs:
+    """Numbers for an equation: of `Var(k)`, and of the tensors that series index (`tensors[i][index]`)."""
+
+    values: list[float]
+    tensors: list[Array]
+    cache: dict[int, Array] = field(default_factory=dict[int, "Array"])
+
+    def series(self, operand: int, indices: Array) -> Array:
+        """The elements of a series, as float64 carriers."""
+        key = id(indices)
+        if key not in self.cache:
+            tensor = self.tensors[operand]
+            self.cache[key] = np.asarray(tensor[tuple(indices.T)], dtype=np.float64).reshape(-1)
+        return self.cache[key]
+
+
+def pick(call: Call, ways: Ways) -> Variant:
+    """The algorithm that `ways` means for an elementary function."""
+    known = variants("pow" if call.name == "pow" else call.name, _width_name(ways.width))
+    if call.variant:
+        return next(v for v in known if v.name == call.variant)
+    return known[min(ways.variant, len(known) - 1)]
+
+
+def _width_name(width: NumberFormat) -> str:
+    return "float64" if width.name == "float64" else "float32"
+
+
+def value_of(expr: Expr, inputs: Inputs, ways: Ways) -> float:
+    """The equation's value, every operation rounded to `ways.width`; not yet rounded to the result's format."""
+    return _Evaluator(inputs, ways).run(expr)
+
+
+class _Evaluator:
+    def __init__(self, inputs: Inputs, ways: Ways) -> None:
+        self.inputs, self.ways, self.width = inputs, ways, ways.width
+        self.locals: tuple[float, ...] | None = None
+
+    def rnd(self, x: float) -> float:
+        name = self.width.name
+        if name == "float64" or x != x:
+            return x
+        if name == "float32":
+            with np.errstate(over="ignore"):
+                return float(np.float32(x))
+        return round_to(x, self.width)
+
+    def run(self, expr: Expr) -> float:
+        match expr:
+            case Var(k):
+                return self.inputs.values[k]
+            case Num(value, _):
+                return self.rnd(value)
+            case Python(_, value):
+                return self.rnd(value)
+            case Neg(a):
+                return -self.run(a)
+            case Round(a, name):
+                return round_to(self.run(a), number_format(name))
+            case Case(_, value, _):
+                return self.run(value)
+            case Bin():
+                return self.binary(expr)
+            case Fma(a, b, c):
+                return fma(self.run(a), self.run(b), self.run(c), self.width)
+            case Call(name, args, _):
+                return self.call(expr, name, [self.run(a) for a in args])
+            case Kernel():
+                return self.kernel(expr)
+            case Dot():
+                return self.dot(expr)
+
+    def binary(self, expr: Bin) -> float:
+        if self.ways.fused and expr.op in "+-":
+            found = self.contracted(expr)
+            if found is not None:
+                return found
+        a, b = self.run(expr.a), self.run(expr.b)
+        return self.rnd(arithmetic(expr.op, a, b))
+
+    def contracted(self, expr: Bin) -> float | None:
+        """`a·b ± c` and `c ± a·b` as the compiler fuses them."""
+        sign = 1.0 if expr.op == "+" else -1.0
+        if isinstance(expr.b, Bin) and expr.b.op == "*":
+            return fma(sign * self.run(expr.b.a), self.run(expr.b.b), self.run(expr.a), self.width)
+        if isinstance(expr.a, Bin) and expr.a.op == "*":
+            return fma(self.run(expr.a.a), self.run(expr.a.b), sign * self.run(expr.b), self.width)
+        return None
+
+    def call(self, expr: Call, name: str, args: list[float]) -> float:
+        if name in ELEMENTARY:
+            return self.rnd(evaluate(name, tuple(args), _width_name(self.width), pick(expr, self.ways)))
+        return self.rnd(plain_function(name, args))
+
+    def kernel(self, expr: Kernel) -> float:
+        args = [self.run(a) for a in expr.args]
+        bodies = [(name, body) for name in expr.names for body in (composites.VECTOR, LIBRARY)]
+        name, body = bodies[min(self.ways.body, len(bodies) - 1)]
+        if self.width.name != "float32":
+            return self.run(expr.formula)
+        return float(getattr(composites, name)(SCALAR, body, *args))
+
+    def dot(self, expr: Dot) -> float:
+        a = self.inputs.series(expr.a.operand, expr.a.indices)
+        b = None if expr.b is None else self.inputs.series(expr.b.operand, expr.b.indices)
+        if expr.term is not None:
+            a, b = self.terms(expr.term, a, b), None
+        init = None if expr.init is None else self.run(expr.init)
+        order = self.ways.order
+        kind = np.float64 if self.width.name == "float64" else np.float32
+        if order is None:
+            products = a if b is None else a * b
+            total = math.fsum(products) if np.isfinite(products).all() else float(products.sum())
+            return self.rnd(total + (init or 0.0))
+        if init is None and order.init != "none":
+            order = replace(order, init="none")
+        return evaluate_sum(order, a, b, init, kind)
+
+    def terms(self, term: Expr, a: Array, b: Array | None) -> Array:
+        # In a term, Var(0) and Var(1) are the series' elements and the equation's own variables come after them.
+        values = self.inputs.values
+        found: list[float] = []
+        for i in range(len(a)):
+            self.inputs.values = [float(a[i]), 0.0 if b is None else float(b[i]), *values]
+            found.append(self.run(term))
+        self.inputs.values = values
+        return np.array(found)
+
+
+def arithmetic(op: str, a: float, b: float) -> float:
+    """One operation in double precision, with IEEE's answers where Python raises."""
+    with np.errstate(all="ignore"):
+        x, y = np.float64(a), np.float64(b)
+        match op:
+            case "+":
+                return float(x + y)
+            case "-":
+                return float(x - y)
+            case "*":
+                return float(x * y)
+            case "/":
+                return float(x / y)
+            case _:
+                return float(x**y)
+
+
+def plain_function(name: str, args: list[float]) -> float:
+    """Functions that are exact or rounded once from double precision."""
+    with np.errstate(all="ignore"):
+        match name:
+            case "sqrt":
+                return float(np.sqrt(args[0]))
+            case "abs":
+                return abs(args[0])
+            case "sign":
+                return float(np.sign(args[0]))
+            case "max":
+                return math.nan if any(a != a for a in args) else max(args)
+            case "min":
+                return math.nan if any(a != a for a in args) else min(args)
+            case "floor" | "ceil" | "trunc" | "rint":
+                return float(getattr(np, name)(args[0]))
+            case "step":
+                return 1.0 if args[0] > 0 else 0.0
+            case _:
+                raise ValueError(f"no function {name!r}")
+
+
+def ways_to_try(expr: Expr, width: NumberFormat, orders: tuple[Order, ...]) -> Iterator[Ways]:
+    """Ways of evaluating, most likely first. The set is small on purpose: of many ways one is right by luck."""
+    nodes = walk(expr)
+    calls = [n for n in nodes if isinstance(n, Call) and n.name in ELEMENTARY and not n.variant]
+    term_calls = [c for n in nodes if isinstance(n, Dot) and n.term for c in walk(n.term) if isinstance(c, Call)]
+    choices = max([len(variants(c.name, _width_name(width))) for c in calls if c.name in ELEMENTARY], default=1)
+    if term_calls:
+        choices = max(choices, 3)
+    bodies = max([2 * len(n.names) for n in nodes if isinstance(n, Kernel)], default=1)
+    can_fuse = any(
+        isinstance(n, Bin) and n.op in "+-" and any(isinstance(c, Bin) and c.op == "*" for c in (n.a, n.b)) for n in nodes
+    )
+    for body in range(bodies):
+        for variant in range(choices):
+            for order in orders or (None,):
+                yield Ways(width, False, variant, order, body)
+    if can_fuse:
+        for variant in range(choices):
+            for order in orders or (None,):
+                yield Ways(width, True, variant, order)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The way that gives the recorded bits (`ulp` 0), or the nearest one."""
+
+    ways: Ways
+    ulp: int
+    result: float
+
+
+def search(
+    expr: Expr, inputs: Inputs, target: float, out: NumberFormat, width: NumberFormat, orders: tuple[Order, ...]
+) -> Found | None:
+    """Evaluate in every way until one gives the target's bits."""
+    best: Found | None = None
+    for ways in ways_to_try(expr, width, orders):
+        try:
+            result = round_to(value_of(expr, inputs, ways), out)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            continue
+        distance = 0 if same(result, target) else _distance(result, target, out)
+        if best is None or distance < best.ulp:
+            best = Found(ways, distance, result)
+        if distance == 0:
+            break
+    return best
+
+
+def same(a: float, b: float) -> bool:
+    """The same bits, any NaN counting as any other."""
+    return (a != a and b != b) or (a == b and math.copysign(1.0, a) == math.copysign(1.0, b))
+
+
+def _distance(a: float, b: float, fmt: NumberFormat) -> int:
+    if a != a or b != b:
+        return 1 << 30
+    return max(1, ulp_distance(a, b, fmt))

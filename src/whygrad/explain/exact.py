@@ -1,0 +1,137 @@
+"""An equation in exact arithmetic on the recorded operands: fractions as long as it is rational, many digits after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from whygrad.explain.evaluate import Inputs
+from whygrad.floats import elementary
+from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var
+
+Exact = Any
+"""A Fraction, or an mpmath number once something irrational came in."""
+
+
+class Undefined(Exception):
+    """No exact value: an operand is infinite or NaN, or a division by zero."""
+
+
+def exact_value(expr: Expr, inputs: Inputs) -> Exact:
+    """The equation's exact value: a Fraction, or an mpf of 60 digits. Raises Undefined."""
+    try:
+        return _run(expr, [_fraction(v) for v in inputs.values], inputs)
+    except (ZeroDivisionError, ValueError, OverflowError) as error:
+        raise Undefined(str(error)) from error
+
+
+def _fraction(x: float) -> Fraction | None:
+    return Fraction(x) if np.isfinite(x) else None
+
+
+def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
+    match expr:
+        case Var(k):
+            if values[k] is None:
+                raise Undefined("an operand is not finite")
+            return values[k]
+        case Num(value, _):
+            return _finite(value)
+        case Python(inner, value):
+            # What the program computed in double precision is that double; how it came about is its own equation.
+            return _finite(value) if inner is not None else _finite(value)
+        case Neg(a):
+            return -_run(a, values, inputs)
+        case Round(a, _) | Case(_, a, _) | Kernel(_, _, a):
+            return _run(a, values, inputs)
+        case Fma(a, b, c):
+            return _mul(_run(a, values, inputs), _run(b, values, inputs)) + _run(c, values, inputs)
+        case Bin(op, a, b):
+            return _binary(op, _run(a, values, inputs), _run(b, values, inputs))
+        case Call(name, args, _):
+            return _call(name, [_run(a, values, inputs) for a in args])
+        case Dot():
+            return _dot(expr, values, inputs)
+
+
+def _finite(value: float) -> Fraction:
+    if not np.isfinite(value):
+        raise Undefined("a constant is not finite")
+    return Fraction(value)
+
+
+def _mpf(x: Exact) -> Any:
+    import mpmath
+
+    if isinstance(x, Fraction):
+        return mpmath.mpf(x.numerator) / mpmath.mpf(x.denominator)
+    return x
+
+
+def _mul(a: Exact, b: Exact) -> Exact:
+    return _binary("*", a, b)
+
+
+def _binary(op: str, a: Exact, b: Exact) -> Exact:
+    if op == "**":
+        if isinstance(a, Fraction) and isinstance(b, Fraction) and b.denominator == 1 and abs(b) <= 8:
+            return a ** int(b)
+        return elementary.exact("pow", (a, b)) if isinstance(a, Fraction) and isinstance(b, Fraction) else _mpf(a) ** _mpf(b)
+    if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
+        import mpmath
+
+        with mpmath.workdps(60):
+            a, b = _mpf(a), _mpf(b)
+            return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[op]()
+    operations: dict[str, Callable[[], Fraction]] = {
+        "+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b,
+    }  # fmt: skip
+    return operations[op]()
+
+
+def _call(name: str, args: list[Exact]) -> Exact:
+    if name == "abs":
+        return abs(args[0])
+    if name in ("max", "min"):
+        return (max if name == "max" else min)(args)
+    if name in ("sign", "step"):
+        x = args[0]
+        return Fraction((x > 0) - (x < 0)) if name == "sign" else Fraction(int(x > 0))
+    if name in ("floor", "ceil", "trunc", "rint"):
+        x = args[0]
+        return Fraction({"floor": x.__floor__, "ceil": x.__ceil__, "trunc": x.__trunc__, "rint": x.__round__}[name]())
+    import mpmath
+
+    with mpmath.workdps(60):
+        if all(isinstance(a, Fraction) for a in args):
+            return elementary.exact(name, tuple(args))
+        function = {"pow": mpmath.power, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "rsqrt": lambda x: 1 / mpmath.sqrt(x)}.get(name)  # pyright: ignore
+        return (function or getattr(mpmath, name))(*[_mpf(a) for a in args])
+
+
+def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
+    a = inputs.series(expr.a.operand, expr.a.indices)
+    b = None if expr.b is None else inputs.series(expr.b.operand, expr.b.indices)
+    if not np.isfinite(a).all() or (b is not None and not np.isfinite(b).all()):
+        raise Undefined("an operand is not finite")
+    total: Exact = Fraction(0)
+    if expr.term is not None:
+        for i in range(len(a)):
+            own: list[Fraction | None] = [Fraction(float(a[i])), None if b is None else Fraction(float(b[i])), *values]
+            total = _binary("+", total, _run(expr.term, own, inputs))
+    else:
+        total = dyadic_sum(a, b)
+    return total if expr.init is None else _binary("+", total, _run(expr.init, values, inputs))
+
+
+def dyadic_sum(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any] | None) -> Fraction:
+    """Σ aᵢ·bᵢ exactly: all terms as integers over one power of two, so that only integers are added."""
+    pairs = [(x.as_integer_ratio(), (1.0 if b is None else float(b[i])).as_integer_ratio()) for i, x in enumerate(map(float, a))]
+    scale = max((x[1].bit_length() + y[1].bit_length() - 2 for x, y in pairs), default=0)
+    total = 0
+    for (p, q), (r, s) in pairs:
+        total += p * r << (scale - q.bit_length() - s.bit_length() + 2)
+    return Fraction(total, 1 << scale)

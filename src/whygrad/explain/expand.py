@@ -1,0 +1,142 @@
+"""The inside of an optimizer's step, had by running it again on what went in, and checked against what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from whygrad.errors import WhygradError
+from whygrad.explain.addresses import Naming
+from whygrad.trace.history import History
+from whygrad.trace.model import Arg, Chunk, Op, OptimizerGroup, OptimizerParam, Ref, Step, StepInfo
+from whygrad.trace.store import Array, Trace
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The ops of one parameter's update, as a Trace of one step. `outer` maps a storage of its inputs to the Value of the
+    outer step; `same` tells whether the update came out with the recorded bits."""
+
+    trace: Trace
+    step: Step
+    outer: dict[int, int]
+    group: OptimizerGroup
+    param: OptimizerParam
+    same: bool
+    class_name: str
+
+
+@dataclass
+class _Memory:
+    step: Step
+    contents: dict[int, Array]
+
+    def load_step(self, number: int) -> Step:
+        return self.step
+
+    def load_chunk(self, step: int, chunk: Chunk) -> Array | None:
+        return self.contents.get(chunk.id)
+
+
+def find_param(op: Op, value: int) -> tuple[OptimizerGroup, OptimizerParam] | None:
+    """The parameter whose update wrote a Value (itself, or as optimizer state)."""
+    assert op.optimizer is not None
+    for group in op.optimizer.groups:
+        for param in group.params:
+            if param.after == value or any(isinstance(a, Ref) and a.id == value for _, a in param.state_after):
+                return group, param
+    return None
+
+
+def expand(trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam) -> Expansion:
+    """Run the update of one parameter again. A `foreach` or `fused` update is first tried op by op (`foreach=False`),
+    which says more; where that does not give the recorded bits, as it was configured."""
+    hyper = dict(group.hyper)
+    plain = {**hyper, **{key: False for key in ("foreach", "fused") if hyper.get(key)}}
+    found = _run(trace, step, op, group, param, plain)
+    if not found.same and plain != hyper:
+        found = _run(trace, step, op, group, param, hyper)
+    return found
+
+
+def _run(
+    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, hyper: dict[str, Arg]
+) -> Expansion:
+    import torch
+
+    from whygrad.capture.freeze import Freezer
+    from whygrad.capture.raw import RawStep, Seen
+    from whygrad.capture.tape import Tape
+    from whygrad.explain.replay import different_elements
+    from whygrad.explain.tensors import Rebuilder, threads
+
+    assert op.optimizer is not None and param.grad is not None
+    kind: Any = getattr(torch.optim, op.optimizer.class_name, None)
+    if kind is None:
+        raise WhygradError(f"this torch has no optimizer {op.optimizer.class_name}; the run was recorded with another.")
+    rebuilder = Rebuilder(trace, step)
+    weight = rebuilder.tensor(param.before).clone().requires_grad_()
+    weight.grad = rebuilder.tensor(param.grad)
+    state = {key: rebuilder.argument(arg) for key, arg in param.state_before}
+    state = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in state.items()}
+    optimizer = _make(kind, weight, hyper, state)
+    tape = Tape()
+    alias, grad = tape.register_leaf(weight).alias, weight.grad
+    name = _parameter_name(step, param)
+    raw = RawStep(step.number, 0, [], threads=step.threads)
+    raw.seen += [Seen(0, name, alias, "before", create=True), Seen(0, name, grad, "gradient", create=True)]
+    raw.seen += [
+        Seen(0, key, value, "state_before", name, create=True)
+        for key, value in state.items() if isinstance(value, torch.Tensor)
+    ]  # fmt: skip
+    with threads(step.threads), tape:
+        optimizer.step()
+    raw.events, raw.last = tape.events, len(tape.events)
+    after = {k: v for k, v in optimizer.state[weight].items() if isinstance(v, torch.Tensor)}
+    raw.seen.append(Seen(raw.last, name, alias, "parameter", create=True))
+    raw.seen += [Seen(raw.last, key, value, "state", name, create=True) for key, value in after.items()]
+    same = not different_elements(trace.content(step, step.values[param.after]), weight)
+    for key, arg in param.state_after:
+        if isinstance(arg, Ref) and key in after:
+            same = same and not different_elements(trace.content(step, step.values[arg.id]), after[key])
+    frozen = Freezer(tape.writes).freeze(raw)
+    inner = Step(step.number, 0, raw.last, True, frozen.ops, frozen.values, frozen.chunks, frozen.names, step.threads)
+    info = StepInfo(step.number, 0, raw.last, True, True)
+    outer = _inputs(inner, param)
+    return Expansion(
+        Trace(trace.info, [info], History(), _Memory(inner, frozen.contents)), inner, outer, group, param, same,
+        op.optimizer.class_name,
+    )  # fmt: skip
+
+
+def _make(kind: Any, weight: Any, hyper: dict[str, Arg], state: dict[str, Any]) -> Any:
+    import inspect
+
+    known = inspect.signature(kind.__init__).parameters
+    optimizer = kind([weight], **{k: v for k, v in hyper.items() if k in known})
+    optimizer.param_groups[0].update(hyper)
+    if state:
+        optimizer.state[weight] = state
+    return optimizer
+
+
+def _parameter_name(step: Step, param: OptimizerParam) -> str:
+    memory = (step.values[param.before].storage, step.values[param.before].version)
+    names = [n for n in Naming(step).by_memory.get(memory, ()) if n.kind in ("before", "parameter")]
+    return names[0].text if names else f"value{param.before}"
+
+
+def _inputs(inner: Step, param: OptimizerParam) -> dict[int, int]:
+    outer: dict[int, int] = {}
+    before = dict(param.state_before)
+    for name in inner.names:
+        storage = inner.values[name.value].storage
+        if name.kind == "before":
+            outer[storage] = param.before
+        elif name.kind == "gradient" and param.grad is not None:
+            outer[storage] = param.grad
+        elif name.kind == "state_before":
+            known = before.get(name.text)
+            if isinstance(known, Ref):
+                outer[storage] = known.id
+    return outer

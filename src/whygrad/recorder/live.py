@@ -1,0 +1,62 @@
+"""A run still in memory, as a Trace that can be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from whygrad.capture.freeze import Freezer
+from whygrad.recorder.build import build_step
+from whygrad.recorder.session import Session
+from whygrad.trace.history import History
+from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo
+from whygrad.trace.store import Trace
+
+Array = np.ndarray[Any, Any]
+
+
+class LiveRun:
+    """Freezes a session's steps when they are asked for, in order, and keeps them as numpy arrays."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._freezer = Freezer(session.writes, session.modules.path)
+        self._steps: dict[int, Step] = {}
+        self._contents: dict[int, dict[int, Array]] = {}
+        self._done = 0
+
+    def trace(self, info: RunInfo) -> Trace:
+        """The run up to now. Steps that are still being recorded are not part of it."""
+        session = self.session
+        with session.lock:
+            closed = list(session.closed)
+            for raw in closed[self._done :]:
+                if raw.keep:
+                    step, contents = build_step(raw, self._freezer)
+                    self._steps[raw.number], self._contents[raw.number] = step, contents
+                    raw.events, raw.seen = [], []
+                    session.writes.forget(raw.first, raw.last, {key for _, key in raw.writes}, None)
+                else:
+                    self._freezer.skip(raw)
+            self._done = len(closed)
+        index = [
+            StepInfo(raw.number, raw.first, raw.last, raw.complete, raw.number in self._steps, raw.held, raw.why_not)
+            for raw in closed
+        ]
+        return Trace(info, index, self.history(), self)
+
+    def history(self) -> History:
+        """The table, of all steps."""
+        history = History()
+        for row in self.session.rows:
+            history.add(row.step, row.cells())
+        return history
+
+    def load_step(self, number: int) -> Step:
+        """See StepSource."""
+        return self._steps[number]
+
+    def load_chunk(self, step: int, chunk: Chunk) -> Array | None:
+        """See StepSource."""
+        return self._contents[step].get(chunk.id)

@@ -1,0 +1,143 @@
+"""What a rule is given: one op of a step, its tensors and constants, and the equation's operands as they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from whygrad.rules.expr import Expr, Num, Series, Var
+from whygrad.trace.model import Arg, Op, Ref, Step, Token, Value
+from whygrad.trace.store import Trace
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper:
+    """An operand that is no tensor's element: an optimizer's hyperparameter, or its count of steps."""
+
+    name: str
+    value: float
+
+
+@dataclass
+class OpCall:
+    """One op, as a rule sees it. `operands` fills up with what the equation uses: (Value id, index), or a Hyper."""
+
+    trace: Trace
+    step: Step
+    op: Op
+    constants: Any = None
+    operands: list[tuple[int, Index] | Hyper] = field(default_factory=list["tuple[int, Index] | Hyper"])
+    tensors: list[int] = field(default_factory=list[int])
+
+    def arg(self, position: int, name: str = "", default: Arg = None) -> Arg:
+        """Argument `position`, or keyword `name`, or `default` where the program left it out."""
+        if 0 <= position < len(self.op.args):
+            return self.op.args[position]
+        return next((value for key, value in self.op.kwargs if key == name), default)
+
+    def has(self, position: int) -> bool:
+        """Whether argument `position` is a tensor."""
+        return isinstance(self.arg(position), Ref)
+
+    def t(self, position: int, name: str = "") -> Operand:
+        """Tensor argument `position`."""
+        arg = self.arg(position, name)
+        if not isinstance(arg, Ref):
+            raise TypeError(f"{self.op.name}: argument {position} is no tensor but {arg!r}")
+        return Operand(self, self.step.values[arg.id])
+
+    def each(self, position: int) -> list[Operand]:
+        """The tensors of a list argument."""
+        arg = self.arg(position)
+        refs = arg if isinstance(arg, tuple) else (arg,)
+        return [Operand(self, self.step.values[ref.id]) for ref in refs if isinstance(ref, Ref)]
+
+    def out(self, position: int = 0) -> Operand:
+        """What the op returned."""
+        value = self.op.outputs[position]
+        assert value is not None
+        return Operand(self, self.step.values[value])
+
+    def var(self, value: Value, index: Index) -> Var:
+        """The operand at `index` of a tensor; the same one each time it is used."""
+        key = (value.id, index)
+        if key not in self.operands:
+            self.operands.append(key)
+        return Var(self.operands.index(key))
+
+    def hyper(self, name: str, value: float) -> Var:
+        """A hyperparameter as operand."""
+        key = Hyper(name, value)
+        if key not in self.operands:
+            self.operands.append(key)
+        return Var(self.operands.index(key))
+
+    def number(self, position: int, name: str = "", default: float = 0.0) -> Expr:
+        """A scalar argument: what the program computed it from where that is known (an optimizer's `lr`), else itself. A
+        0-dimensional tensor is an operand like any other."""
+        arg = self.arg(position, name, default)
+        if isinstance(arg, Ref):
+            return self.t(position, name)[()]
+        if not isinstance(arg, (int, float)):
+            raise TypeError(f"{self.op.name}: argument {position} is no number but {arg!r}")
+        known = self.constants.name(self, float(arg)) if self.constants is not None else None
+        return Num(float(arg)) if known is None else known
+
+    def dtype_of(self, position: int, name: str = "") -> str | None:
+        """A dtype argument's name, None where it was left out."""
+        arg = self.arg(position, name)
+        return arg.text if isinstance(arg, Token) else None
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor of the op. Indexing with integers gives a `Var`, with a slice in one or more places a `Series` over it."""
+
+    call: OpCall
+    value: Value
+
+    @property
+    def shape(self) -> Index:
+        return self.value.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.value.dtype
+
+    @property
+    def is_integer(self) -> bool:
+        return self.dtype.startswith(("int", "uint", "bool"))
+
+    def item(self, index: Index) -> Any:
+        """The recorded number at `index`, as a Python number."""
+        return self.call.trace.content(self.call.step, self.value)[index].item()
+
+    def __getitem__(self, index: Index) -> Var:
+        return self.call.var(self.value, tuple(int(i) for i in index))
+
+    def broadcast(self, index: Index) -> Var:
+        """The element that a result's `index` uses, by the rules of broadcasting."""
+        shape = self.shape
+        tail = index[len(index) - len(shape) :] if shape else ()
+        return self[tuple(0 if n == 1 else i for i, n in zip(tail, shape, strict=True))]
+
+    def series(self, *index: int | None) -> Series:
+        """All elements whose index agrees with `index`, None standing for all; in row-major order."""
+        ranges = [range(n) if i is None else (i,) for i, n in zip(index, self.shape, strict=True)]
+        indices = np.array(list(product(*ranges)), dtype=np.int64).reshape(-1, len(self.shape))
+        return self.at(indices)
+
+    def at(self, indices: np.ndarray[Any, Any]) -> Series:
+        """The elements at an (n, ndim) array of indices."""
+        if self.value.id not in self.call.tensors:
+            self.call.tensors.append(self.value.id)
+        return Series(self.call.tensors.index(self.value.id), indices)
+
+    def all(self) -> Series:
+        """Every element, in row-major order."""
+        return self.series(*(None for _ in self.shape))

@@ -1,0 +1,193 @@
+"""Pointwise arithmetic: one element of each operand makes one element of the result, by broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from whygrad.rules.call import Index, OpCall
+from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num
+from whygrad.rules.registry import rule
+
+
+def operand(c: OpCall, position: int, i: Index) -> Expr:
+    """Argument `position` at a result's index, if it is a tensor; else the number."""
+    return c.t(position).broadcast(i) if c.has(position) else c.number(position)
+
+
+def _scaled(c: OpCall, i: Index) -> Expr:
+    """`alpha · other`, alpha being 1 mostly."""
+    alpha = c.arg(2, "alpha", 1)
+    other = operand(c, 1, i)
+    return other if alpha == 1 else Bin("*", c.number(2, "alpha", 1), other)
+
+
+@rule("aten.add.Tensor", "aten.add_.Tensor", "aten.add.Scalar")
+def add(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ + alpha·bᵢ` (native/cpu/BinaryOpsKernel.cpp; float16 and bfloat16 in float32, rounded once)."""
+    return Bin("+", operand(c, 0, i), _scaled(c, i))
+
+
+@rule("aten.sub.Tensor", "aten.sub_.Tensor", "aten.sub.Scalar")
+def sub(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ − alpha·bᵢ`."""
+    return Bin("-", operand(c, 0, i), _scaled(c, i))
+
+
+@rule("aten.rsub.Scalar", "aten.rsub.Tensor")
+def rsub(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = bᵢ − alpha·aᵢ`."""
+    alpha = c.arg(2, "alpha", 1)
+    a = operand(c, 0, i)
+    return Bin("-", operand(c, 1, i), a if alpha == 1 else Bin("*", c.number(2, "alpha", 1), a))
+
+
+@rule("aten.mul.Tensor", "aten.mul_.Tensor", "aten.mul.Scalar")
+def mul(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ·bᵢ`."""
+    return Bin("*", operand(c, 0, i), operand(c, 1, i))
+
+
+@rule("aten.div.Tensor", "aten.div_.Tensor", "aten.div.Scalar")
+def div(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ / bᵢ`."""
+    return Bin("/", operand(c, 0, i), operand(c, 1, i))
+
+
+@rule("aten.reciprocal")
+def reciprocal(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = 1/aᵢ`."""
+    return Bin("/", Num(1), operand(c, 0, i))
+
+
+@rule("aten.neg")
+def neg(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = −aᵢ`."""
+    return Neg(operand(c, 0, i))
+
+
+@rule("aten.addcmul")
+def addcmul(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ + value·t1ᵢ·t2ᵢ` (native/cpu/PointwiseOpsKernel.cpp: `(value·t1)·t2`)."""
+    product = Bin("*", operand(c, 1, i), operand(c, 2, i))
+    if c.arg(3, "value", 1) != 1:
+        product = Bin("*", Bin("*", c.number(3, "value", 1), operand(c, 1, i)), operand(c, 2, i))
+    return Bin("+", operand(c, 0, i), product)
+
+
+@rule("aten.addcdiv")
+def addcdiv(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ + value·t1ᵢ / t2ᵢ` (native/cpu/PointwiseOpsKernel.cpp: `(value·t1)/t2`)."""
+    top = operand(c, 1, i)
+    if c.arg(3, "value", 1) != 1:
+        top = Bin("*", c.number(3, "value", 1), top)
+    return Bin("+", operand(c, 0, i), Bin("/", top, operand(c, 2, i)))
+
+
+@rule("aten.lerp.Scalar", "aten.lerp_.Scalar", "aten.lerp.Tensor")
+def lerp(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ + w·(bᵢ − aᵢ)` for |w| < ½, else `bᵢ − (bᵢ − aᵢ)·(1 − w)` (native/Lerp.h)."""
+    a, b = operand(c, 0, i), operand(c, 1, i)
+    w, weight = c.arg(2, "weight"), operand(c, 2, i)
+    difference = Bin("-", b, a)
+    if isinstance(w, (int, float)) and abs(w) >= 0.5:
+        return Bin("-", b, Bin("*", difference, Bin("-", Num(1), weight)))
+    return Bin("+", a, Bin("*", weight, difference))
+
+
+def _unary(name: str) -> Callable[[OpCall, Index], Expr]:
+    def function(c: OpCall, i: Index) -> Expr:
+        return Call(name, (operand(c, 0, i),))
+
+    function.__qualname__ = function.__name__ = name
+    function.__doc__ = f"`yᵢ = {name}(aᵢ)`."
+    return function
+
+
+for _op, _name in (
+    ("sqrt", "sqrt"), ("exp", "exp"), ("log", "log"), ("log2", "log2"), ("log10", "log10"), ("log1p", "log1p"),
+    ("expm1", "expm1"), ("tanh", "tanh"), ("erf", "erf"), ("erfc", "erfc"), ("sin", "sin"), ("cos", "cos"),
+    ("abs", "abs"), ("sgn", "sign"), ("sign", "sign"), ("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc"),
+    ("rsqrt", "rsqrt"),
+):  # fmt: skip
+    rule(f"aten.{_op}")(_unary(_name))
+
+
+@rule("aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor", "aten.pow.Scalar")
+def power(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ^b`: 2 is `a·a`, 3 `a·a·a`, ½ a square root, −1 a reciprocal (native/cpu/PowKernel.cpp)."""
+    a, exponent = operand(c, 0, i), c.arg(1)
+    if exponent == 2:
+        return Bin("*", a, a)
+    if exponent == 3:
+        return Bin("*", Bin("*", a, a), a)
+    if exponent == 0.5:
+        return Call("sqrt", (a,))
+    if exponent == 1:
+        return a
+    if exponent == -1:
+        return Bin("/", Num(1), a)
+    return Call("pow", (a, operand(c, 1, i)))
+
+
+@rule("aten.maximum", "aten.clamp_min", "aten.clamp_min.Tensor")
+def maximum(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = max(aᵢ, bᵢ)`."""
+    return Call("max", (operand(c, 0, i), operand(c, 1, i)))
+
+
+@rule("aten.minimum", "aten.clamp_max", "aten.clamp_max.Tensor")
+def minimum(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = min(aᵢ, bᵢ)`."""
+    return Call("min", (operand(c, 0, i), operand(c, 1, i)))
+
+
+@rule("aten.clamp")
+def clamp(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = min(max(aᵢ, low), high)`."""
+    expr: Expr = operand(c, 0, i)
+    if c.arg(1, "min") is not None:
+        expr = Call("max", (expr, operand(c, 1, i)))
+    if c.arg(2, "max") is not None:
+        expr = Call("min", (expr, operand(c, 2, i)))
+    return expr
+
+
+@rule("aten.where.self")
+def where(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = aᵢ where the condition holds, else bᵢ`."""
+    condition = c.t(0)
+    at = i[len(i) - len(condition.shape) :] if condition.shape else ()
+    holds = bool(condition.item(tuple(0 if n == 1 else j for j, n in zip(at, condition.shape, strict=True))))
+    return Case("the condition holds" if holds else "the condition does not hold", operand(c, 1 if holds else 2, i))
+
+
+@rule("aten.masked_fill.Scalar", "aten.masked_fill_.Scalar", "aten.masked_fill.Tensor")
+def masked_fill(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = value where the mask is set, else aᵢ`."""
+    mask = c.t(1)
+    at = i[len(i) - len(mask.shape) :] if mask.shape else ()
+    if bool(mask.item(tuple(0 if n == 1 else j for j, n in zip(at, mask.shape, strict=True)))):
+        return Case("masked", c.number(2, "value"))
+    return Case("not masked", operand(c, 0, i))
+
+
+def _comparison(sign: str) -> Callable[[OpCall, Index], Expr]:
+    def function(c: OpCall, i: Index) -> Expr:
+        a, b = (c.t(p).item(_at(c, p, i)) if c.has(p) else c.arg(p) for p in (0, 1))
+        holds = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}[sign]
+        operand(c, 0, i)
+        return Case(f"{'' if holds else 'not '}a {sign} b", Num(1.0 if holds else 0.0))
+
+    function.__qualname__ = function.__name__ = f"compare {sign}"
+    function.__doc__ = f"`yᵢ = aᵢ {sign} bᵢ`."
+    return function
+
+
+def _at(c: OpCall, position: int, i: Index) -> Index:
+    shape = c.t(position).shape
+    tail = i[len(i) - len(shape) :] if shape else ()
+    return tuple(0 if n == 1 else j for j, n in zip(tail, shape, strict=True))
+
+
+for _op, _sign in (("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("eq", "=="), ("ne", "!=")):
+    rule(f"aten.{_op}")(_comparison(_sign))

@@ -1,0 +1,81 @@
+"""The table from ATen op to its mathematics. It refuses a second rule for an op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from whygrad.rules.call import Index, OpCall
+from whygrad.rules.expr import Expr
+
+RuleFunction = Callable[[OpCall, Index], Expr]
+Rounds = Literal["once", "each"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`rounds`: "once" — float16 and bfloat16 are computed in float32 and rounded at the end; "each" — every operation
+    rounds to the tensor's own dtype. `output` is the result (of several) that the rule is about."""
+
+    ops: tuple[str, ...]
+    function: RuleFunction
+    rounds: Rounds
+    output: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+
+_RULES: dict[tuple[str, int], Rule] = {}
+_MODULES = (
+    "pointwise", "linear", "reductions", "activations", "softmax", "losses", "dropout", "movement", "casts", "factories",
+)  # fmt: skip
+_loaded = False
+
+
+def rule(*ops: str, rounds: Rounds = "once", output: int = 0) -> Callable[[RuleFunction], RuleFunction]:
+    """Enter a function as the rule of ATen ops (`aten.addmm`: every overload; `aten.addmm.default`: that one).
+
+    Raises ValueError when one of them has a rule already, naming both places.
+    """
+
+    def enter(function: RuleFunction) -> RuleFunction:
+        new = Rule(ops, function, rounds, output)
+        for op in ops:
+            old = _RULES.get((op, output))
+            if old is not None:
+                raise ValueError(f"{op} (result {output}) has two rules: {old.place} and {new.place}")
+            _RULES[op, output] = new
+        return function
+
+    return enter
+
+
+def find_rule(op: str, output: int = 0) -> Rule | None:
+    """The rule of an op such as `aten.add.Tensor`: of its overload, of the op, or of the op that it is the in-place form
+    of; None when it has none (the op is opaque)."""
+    _load()
+    kind = op.rpartition(".")[0]
+    plain = kind[:-1] if kind.endswith("_") else kind
+    for name in (op, kind, plain):
+        found = _RULES.get((name, output))
+        if found is not None:
+            return found
+    return None
+
+
+def all_rules() -> dict[tuple[str, int], Rule]:
+    """Every rule, by (op, result)."""
+    _load()
+    return dict(_RULES)
+
+
+def _load() -> None:
+    global _loaded
+    if not _loaded:
+        _loaded = True
+        for name in _MODULES:
+            import_module(f"whygrad.rules.{name}")

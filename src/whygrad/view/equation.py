@@ -1,0 +1,316 @@
+"""An equation in the field's notation, with names and with numbers; the two have the same shape, so that they align.
+
+The text is built from pieces that carry how tightly they bind, so parentheses stand only where the reader needs them.
+What counts as subtraction is decided from the equation and the names, never from the numbers: `a − lr · g` reads the same
+whichever sign `g` has, and a negative number stands in parentheses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from whygrad.explain.derivation import Derivation, SumInfo
+from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.view.numbers import MINUS, about, number, typographic
+
+__all__ = ["SUM", "Atoms", "Piece", "because", "numeric", "symbolic", "write"]
+
+Level = Literal[1, 2, 3, 4, 5]
+SUM, PRODUCT, NEGATIVE, POWER, ATOM = 1, 2, 3, 4, 5
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_FUNCTIONS = {"rsqrt": "1/√", "sqrt": "√", "sigmoid": "σ"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text, and how tightly its outermost operator binds (SUM … ATOM)."""
+
+    text: str
+    level: int = ATOM
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """What stands for the variables: `var(k)` for an operand, `num` for a constant, `dot` for a long sum without what it
+    starts from; `negated(k)` tells that operand k is called `−something`, so that adding it is written as subtracting."""
+
+    var: Callable[[int], Piece]
+    num: Callable[[Num], Piece]
+    dot: Callable[[Dot], Piece]
+    negated: Callable[[int], bool]
+
+
+def symbolic(derivation: Derivation) -> str:
+    """The equation with names: `linear.weight − lr · ∂loss/∂linear.weight`; empty where there is none."""
+    return "" if derivation.equation is None else write(derivation.equation, _names(derivation)).text
+
+
+def numeric(derivation: Derivation) -> str:
+    """The equation with numbers, each the shortest decimal that reads back to its bits: `0.1807 − 0.1 · (−0.9414)`."""
+    return "" if derivation.equation is None else write(derivation.equation, _numbers(derivation)).text
+
+
+def because(derivation: Derivation) -> str:
+    """Which branch was taken: `because x > 0; otherwise 0`; empty where the equation has none."""
+    if derivation.equation is None:
+        return ""
+    found = [e for e in walk(derivation.equation) if isinstance(e, Case)]
+    return "; ".join(f"because {case.condition}; otherwise {case.otherwise}" for case in found)
+
+
+# ---- the grammar
+
+
+def write(expr: Expr, atoms: Atoms) -> Piece:
+    """`expr` with `atoms` for its variables."""
+    match expr:
+        case Var(k):
+            return atoms.var(k)
+        case Num():
+            return atoms.num(expr)
+        case Dot():
+            total = atoms.dot(expr)
+            return total if expr.init is None else _plus(total, expr.init, atoms)
+        case Case(_, inner, _) | Python(inner, _) | Kernel(_, _, inner):
+            return write(inner, atoms)
+        case Round(a, fmt):
+            return Piece(f"{fmt}({write(a, atoms).text})")
+        case Neg(a):
+            return _negative(write(a, atoms))
+        case Fma(a, b, c):
+            return _fma(a, b, c, atoms)
+        case Call(name, args, _):
+            return _call(name, [write(arg, atoms) for arg in args])
+        case Bin():
+            return _binary(expr, atoms)
+
+
+def _binary(expr: Bin, atoms: Atoms) -> Piece:
+    match expr.op:
+        case "+":
+            return _plus(write(expr.a, atoms), expr.b, atoms)
+        case "-":
+            return _minus(write(expr.a, atoms), expr.b, atoms)
+        case "*":
+            return _times(expr.a, expr.b, atoms)
+        case "/":
+            over, under = write(expr.a, atoms), write(expr.b, atoms)
+            if _is_one(expr.b):
+                return over
+            return Piece(f"{_wrap(over, PRODUCT, first=True)} / {_wrap(under, POWER)}", PRODUCT)
+        case "**":
+            return _power(write(expr.a, atoms), expr.b, atoms)
+
+
+def _plus(left: Piece, right: Expr, atoms: Atoms) -> Piece:
+    flipped = _without_sign(right, atoms)
+    if flipped is not None:
+        return _minus(left, flipped, _unsigned(atoms))
+    return Piece(f"{_wrap(left, SUM, first=True)} + {_wrap(write(right, atoms), SUM)}", SUM)
+
+
+def _minus(left: Piece, right: Expr, atoms: Atoms) -> Piece:
+    return Piece(f"{_wrap(left, SUM, first=True)} {MINUS} {_wrap(write(right, atoms), PRODUCT)}", SUM)
+
+
+def _times(a: Expr, b: Expr, atoms: Atoms) -> Piece:
+    if _is_one(a):
+        return write(b, atoms)
+    if _is_one(b):
+        return write(a, atoms)
+    left, right = write(a, atoms), write(b, atoms)
+    return Piece(f"{_wrap(left, PRODUCT, first=True)} · {_wrap(right, PRODUCT)}", PRODUCT)
+
+
+def _fma(a: Expr, b: Expr, c: Expr, atoms: Atoms) -> Piece:
+    """A fused product whose factor has a sign is what is taken away from `c`, and stands after it."""
+    product = Bin("*", a, b)
+    if _without_sign(product, atoms) is not None:
+        return _plus(write(c, atoms), product, atoms)
+    return _plus(write(product, atoms), c, atoms)
+
+
+def _power(base: Piece, exponent: Expr, atoms: Atoms) -> Piece:
+    below = base.text if base.level > POWER and "/" not in base.text else f"({base.text})"
+    if isinstance(exponent, Num) and not exponent.text and float(exponent.value).is_integer():
+        return Piece(below + str(int(exponent.value)).translate(_SUPERSCRIPT), POWER)
+    return Piece(f"{below}^{_wrap(write(exponent, atoms), ATOM)}", POWER)
+
+
+def _call(name: str, args: list[Piece]) -> Piece:
+    inside = ", ".join(arg.text for arg in args)
+    if name == "abs":
+        return Piece(f"|{inside}|")
+    if name in ("sqrt", "rsqrt"):
+        root = args[0].text if args[0].level == ATOM and "/" not in args[0].text else f"({inside})"
+        return Piece(_FUNCTIONS[name] + root, POWER if name == "sqrt" else PRODUCT)
+    return Piece(f"{_FUNCTIONS.get(name, name)}({inside})")
+
+
+def _negative(piece: Piece) -> Piece:
+    return Piece(MINUS + _wrap(piece, POWER), NEGATIVE)
+
+
+def _wrap(piece: Piece, least: int, first: bool = False) -> str:
+    """`piece`, in parentheses when it binds less tightly than `least`; a negative one needs none where it stands first."""
+    loose = piece.level < least or (piece.level == NEGATIVE and not first)
+    return f"({piece.text})" if loose else piece.text
+
+
+# ---- signs that belong to the equation
+
+
+def _is_one(expr: Expr) -> bool:
+    return isinstance(expr, Num) and expr.value == 1 and not expr.text
+
+
+def _without_sign(expr: Expr, atoms: Atoms) -> Expr | None:
+    """`expr` without its leading minus, or None when it has none."""
+    match expr:
+        case Neg(a):
+            return a
+        case Python(a, _):
+            return _without_sign(a, atoms)
+        case Num(value, "") if value < 0:
+            return Num(-value)
+        case Num(value, text) if text.startswith((MINUS, "-")):
+            return Num(-value, text[1:])
+        case Var(k) if atoms.negated(k):
+            return expr
+        case Bin("*" | "/" as op, a, b):
+            inner = _without_sign(a, atoms)
+            return None if inner is None else Bin(op, inner, b)
+        case _:
+            return None
+
+
+def _unsigned(atoms: Atoms) -> Atoms:
+    """Atoms for what was `−x`: an operand called `−lr`, of value −0.1, is written `lr` and 0.1."""
+
+    def var(k: int) -> Piece:
+        piece = atoms.var(k)
+        return Piece(piece.text.lstrip(MINUS + "-")) if atoms.negated(k) else piece
+
+    return Atoms(var, atoms.num, atoms.dot, lambda _: False)
+
+
+# ---- names and numbers
+
+
+def _negated(derivation: Derivation) -> Callable[[int], bool]:
+    return lambda k: k < len(derivation.operands) and derivation.operands[k].label.startswith((MINUS, "-"))
+
+
+def _names(derivation: Derivation) -> Atoms:
+    def var(k: int) -> Piece:
+        return _name(derivation.operands[k].label or derivation.operands[k].address)
+
+    def num(constant: Num) -> Piece:
+        return _name(constant.text) if constant.text else _constant(constant.value)
+
+    def dot(expr: Dot) -> Piece:
+        return _symbolic_sum(expr, derivation)
+
+    return Atoms(var, num, dot, _negated(derivation))
+
+
+def _numbers(derivation: Derivation) -> Atoms:
+    def var(k: int) -> Piece:
+        return _operand_number(derivation.operands[k])
+
+    def dot(expr: Dot) -> Piece:
+        return _numeric_sum(expr, derivation)
+
+    return Atoms(var, lambda constant: _constant(constant.value), dot, _negated(derivation))
+
+
+def _operand_number(operand: Derivation) -> Piece:
+    text = typographic(number(operand.value, operand.format))
+    return Piece(text, NEGATIVE if text.startswith(MINUS) else ATOM)
+
+
+def _constant(value: float) -> Piece:
+    whole = float(value).is_integer() and abs(value) < 2**53
+    text = typographic(str(int(value)) if whole else repr(float(value)))
+    return Piece(text, NEGATIVE if text.startswith(MINUS) else ATOM)
+
+
+def _name(text: str) -> Piece:
+    """A name is an atom unless it is itself a small formula, as `1 − β₁` and `1/n` are."""
+    outside = _outside_brackets(text)
+    if any(sign in outside for sign in (" + ", f" {MINUS} ", " - ")):
+        return Piece(text, SUM)
+    if text.startswith((MINUS, "-")):
+        return Piece(MINUS + text[1:], NEGATIVE)
+    if " · " in outside or ("/" in outside and "∂" not in outside) or "√" in outside:
+        return Piece(text, PRODUCT)
+    if "^" in outside:
+        return Piece(text, POWER)
+    return Piece(text)
+
+
+def _outside_brackets(text: str) -> str:
+    depth, kept = 0, ""
+    for char in text:
+        depth += (char in "([") - (char in ")]")
+        kept += char if depth == 0 else ""
+    return kept
+
+
+# ---- long sums
+
+
+def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
+    info = derivation.sum
+    factors = [[derivation.operands[k].label for k in term.factors] for term in info.terms] if info else []
+    if len(factors) == 1 and info is not None and info.rest_count == 0:
+        return _product([_name(label) for label in factors[0]])
+    if not factors:
+        return Piece("Σᵢ aᵢ·bᵢ" if dot.b is not None else "Σᵢ aᵢ", PRODUCT)
+    first = factors[0]
+    general = [_running([row[i] for row in factors if i < len(row)]) for i in range(len(first))]
+    if len(general) == 2 and general[0] == general[1]:
+        return Piece(f"Σᵢ {general[0]}²", PRODUCT)
+    return Piece("Σᵢ " + "·".join(general), PRODUCT)
+
+
+def _running(labels: list[str]) -> str:
+    """`x[0,3]`, `x[0,7]` → `x[0,i]`: the index that differs between the terms is the one that runs. One term alone cannot
+    tell; then the last index is taken."""
+    heads = {label.rpartition("[")[0] for label in labels}
+    if len(heads) != 1 or not all(label.endswith("]") for label in labels):
+        return labels[0] if len(set(labels)) == 1 else "…"
+    rows = [label.rpartition("[")[2][:-1].split(",") for label in labels]
+    if len({len(row) for row in rows}) != 1:
+        return labels[0]
+    places = [p for p in range(len(rows[0])) if len({row[p] for row in rows}) > 1]
+    if not places and len(labels) == 1:
+        places = [len(rows[0]) - 1]
+    letters = dict(zip(places, "ijkl", strict=False))
+    return f"{heads.pop()}[{','.join(letters.get(p, text) for p, text in enumerate(rows[0]))}]"
+
+
+def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
+    info = derivation.sum
+    if info is None or not info.terms:
+        return Piece(f"(sum of {len(dot.a)} terms)")
+    parts = [_product([_operand_number(derivation.operands[k]) for k in term.factors]) for term in info.terms]
+    text = " + ".join(_wrap(part, SUM, first=i == 0) for i, part in enumerate(parts))
+    if info.rest_count:
+        text += f" + ({_rest(info)})"
+    return Piece(text, SUM if len(parts) > 1 or info.rest_count else parts[0].level)
+
+
+def _rest(info: SumInfo) -> str:
+    terms = "term" if info.rest_count == 1 else "terms"
+    return f"{info.rest_count} more {terms}: {about(info.rest)}"
+
+
+def _product(factors: list[Piece]) -> Piece:
+    if len(factors) == 1:
+        return factors[0]
+    text = " · ".join(_wrap(factor, PRODUCT, first=i == 0) for i, factor in enumerate(factors))
+    return Piece(text, PRODUCT)
