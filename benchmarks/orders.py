@@ -2,9 +2,10 @@
 
     python benchmarks/orders.py --threads 1 2
 
-Each row asks about single elements of results of random numbers. "first": the order expected for the shape and position
-gives the bits. "any": some candidate does. "luck": the mean share that the candidates after the first give, right for
-some by chance and for others because they do the same to so few terms: what "any" is to be judged by.
+Each row asks about single elements of results of random numbers. "first": the order expected for the shape
+and position gives the bits. "any": some candidate does. "luck": the mean share that the candidates after
+the first give, right for some by chance and for others because they do the same to so few terms: what "any"
+is to be judged by.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ class Bench:
         return torch.from_numpy(self.rng.standard_normal(shape)).to(getattr(torch, self.dtype)).clone()
 
     def products(self, m: int, k: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Factors x (m, k) and w (n, k). Of 16-bit numbers, whose rounding would hide the order, the products cancel
-        and only what the float32 accumulator lost is left."""
+        """Factors x (m, k) and w (n, k). Of 16-bit numbers, whose rounding would hide the order, the
+        products cancel and only what the float32 accumulator lost is left.
+        """
         x, w = self.random(m, k), self.random(n, k)
         if self.dtype in NARROW:
             order, half = torch.from_numpy(self.rng.permutation(k)), k // 2
-            x[:, order[half : 2 * half]], w[:, order[half : 2 * half]] = x[:, order[:half]], -w[:, order[:half]]
+            one, other = order[:half], order[half : 2 * half]
+            x[:, other], w[:, other] = x[:, one], -w[:, one]
             x, w = 64 * x, 64 * w
         return x, w
 
@@ -63,12 +66,20 @@ class Bench:
         """Terms (rows, columns) that cancel both ways, in the same sense."""
         if self.dtype not in NARROW:
             return self.random(rows, columns)
-        x = 1024 * self.random(-(-rows // 2), -(-columns // 2))
+        shape = -(-rows // 2), -(-columns // 2)
+        powers = torch.from_numpy(self.rng.integers(-10, 11, shape)).to(torch.float32)
+        x = (self.random(*shape) * torch.exp2(powers)).to(getattr(torch, self.dtype))
         x = torch.cat((x, -x))[torch.from_numpy(self.rng.permutation(2 * len(x)))]
         x = torch.cat((x, -x), 1)[:, torch.from_numpy(self.rng.permutation(2 * x.shape[1]))]
         return x[:rows, :columns].contiguous()
 
-    def call(self, op: str, operands: tuple[torch.Tensor, ...], position: tuple[int, ...], dims: tuple[int, ...] = ()) -> KernelCall:
+    def call(
+        self,
+        op: str,
+        operands: tuple[torch.Tensor, ...],
+        position: tuple[int, ...],
+        dims: tuple[int, ...] = (),
+    ) -> KernelCall:
         """The call as data."""
         shapes, strides = tuple(tuple(t.shape) for t in operands), tuple(t.stride() for t in operands)
         return KernelCall(f"aten.{op}", self.dtype, shapes, strides, dims, position, self.threads)
@@ -87,7 +98,7 @@ def products(bench: Bench, kernel: str, m: int, k: int, n: int) -> Iterator[Elem
         "bmm(p, v)": (x.repeat(8, 1, 1), transposed.repeat(8, 1, 1)),
         "mv(w, x)": (x, w[0]),
     }[kernel]
-    op = kernel.split("(")[0]
+    op = kernel.split("(", maxsplit=1)[0]
     out = getattr(torch, op)(*operands)
     for _ in range(bench.elements):
         i, j = int(bench.rng.integers(m)), int(bench.rng.integers(n))
@@ -119,23 +130,25 @@ def losses(bench: Bench, rows: int) -> Iterator[Element]:
     if bench.dtype in ("float32", "float64"):
         total = torch.nn.functional.nll_loss(x, labels, reduction="sum").item()
         terms = -x[torch.arange(rows), labels].double().numpy()
-        yield Element("nll_loss", f"{rows}", bench.call("nll_loss_forward", (x,), ()), Sample(terms, None, None, total))
+        nll = bench.call("nll_loss_forward", (x,), ())
+        yield Element("nll_loss", f"{rows}", nll, Sample(terms, None, None, total))
     dot = Sample(y.double().numpy(), z.double().numpy(), None, torch.dot(y, z).item())
     yield Element("dot", f"{rows}", bench.call("dot", (y, z), ()), dot)
 
 
 def row_sums(bench: Bench, rows: int, columns: int) -> Iterator[Element]:
-    """The row sum in softmax's backward: of the gradient, if the softmax is all ones; read where the gradient is 0."""
-    if bench.dtype not in ("float32", "float64"):
-        return
-    grad = bench.random(rows, columns)
+    """The row sum in softmax's backward: of the gradient, where softmax is 1; read where the gradient is
+    0.
+    """
+    grad = bench.terms(rows, columns)
     grad[:, 0] = 0
-    ones, dtype = torch.ones_like(grad), grad.dtype
-    for kernel, output in (("_softmax_backward_data", ones), ("_log_softmax_backward_data", torch.zeros_like(grad))):
-        out = getattr(torch.ops.aten, kernel)(grad, output, 1, dtype)
+    ones, zeros = torch.ones_like(grad), torch.zeros_like(grad)
+    for kernel, output in (("_softmax_backward_data", ones), ("_log_softmax_backward_data", zeros)):
+        out = getattr(torch.ops.aten, kernel)(grad, output, 1, grad.dtype)
         for row in range(min(rows, bench.elements)):
-            sample = Sample(grad[row].double().numpy(), None, None, -out[row, 0].item())
-            yield Element(kernel, f"{rows}×{columns}", bench.call(kernel, (grad, output), (row, 0), (1,)), sample)
+            sample = Sample(grad[row].double().numpy(), None, None, 0.0 - out[row, 0].item())
+            call = bench.call(kernel, (grad, output), (row, 0), (1,))
+            yield Element(kernel, f"{rows}×{columns}", call, sample)
 
 
 def elements(bench: Bench, full: bool) -> Iterator[Element]:
@@ -189,13 +202,15 @@ def table(bench: Bench, full: bool, missed: Callable[[Element], None]) -> Iterat
         if not result[1]:
             missed(element)
     for (kernel, size), results in shares.items():
-        cells = " | ".join(f"{100 * share:.2f} %" for share in np.mean(np.array(results, dtype=float), axis=0))
+        means = np.mean(np.array(results, dtype=float), axis=0)
+        cells = " | ".join(f"{100 * share:.2f} %" for share in means)
         yield f"| `{kernel}` | {size} | {bench.dtype} | {bench.threads} | {len(results)} | {cells} |"
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--elements", type=int, default=4, help="elements asked about for each shape")

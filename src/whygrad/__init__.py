@@ -1,0 +1,94 @@
+"""whygrad answers one question about a PyTorch program: why is this number what it is?
+
+    import whygrad
+
+    with whygrad.record() as run:      # any training loop
+        ...
+    run.table()                        # a row a step
+    run.why("linear.weight[0,0]@3")    # the equation, with the real numbers, checked to the last bit
+    run.save("train.why")              # whygrad.load("train.why") opens it anywhere
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from whygrad.errors import (
+    AddressError,
+    FormatError,
+    NoTraining,
+    RunFileError,
+    ScriptError,
+    StepNotKept,
+    ValueDropped,
+    WhygradError,
+)
+from whygrad.floats import NumberFormat, number_format
+from whygrad.run import Derivation, Run, load
+
+__all__ = [
+    "AddressError",
+    "Derivation",
+    "FormatError",
+    "NoTraining",
+    "NumberFormat",
+    "Run",
+    "RunFileError",
+    "ScriptError",
+    "StepNotKept",
+    "ValueDropped",
+    "WhygradError",
+    "load",
+    "number_format",
+    "record",
+]
+
+
+class _LiveRun(Run):
+    """A Run whose program may still be running."""
+
+    def __init__(self, recording: Any) -> None:
+        super().__init__()
+        self._recording = recording
+
+    @property
+    def trace(self) -> Any:
+        return self._recording.trace()
+
+    def _why_tensor(self, tensor: Any, index: Any, depth: int | None) -> Any:
+        step, value, where = self._recording.find(tensor, index)
+        assert self._explainer is not None
+        return self._explainer.explain(self._explainer.at(step, value, where), depth)
+
+    def __repr__(self) -> str:
+        self._trace = self.trace
+        return super().__repr__()
+
+
+@contextmanager
+def record(steps: str = "all", budget: int | str = "1GB") -> Iterator[Run]:
+    """Record the training that happens inside the `with` block.
+
+    Args:
+        steps: which steps are kept whole: "all", "none", or numbers and ranges such as "0,10:20,-1". The table covers all.
+        budget: how many bytes of values are kept at most ("500MB", "2GiB", or a number).
+
+    Yields:
+        The Run, to be asked inside the block (about finished steps) or after it.
+
+    Raises:
+        WhygradError: options that cannot be read, or a program that is being recorded already.
+    """
+    from whygrad.recorder.record import Recording
+
+    recording = Recording(steps, budget)
+    run = _LiveRun(recording)
+    recording.start()
+    try:
+        yield run
+    except BaseException as error:
+        recording.stop(error)
+        raise
+    recording.stop(None)

@@ -92,6 +92,11 @@ class Freezer:
         chunks, arrays = self._chunks(contents)
         return FrozenStep(tuple(ops), self._values, tuple(names), chunks, arrays)
 
+    def storage_id(self, tensor: Tensor) -> int | None:
+        """The number under which a live tensor's storage is known, None when no recorded op met it."""
+        known = self._storages.get(tensor.untyped_storage()._cdata)
+        return None if known is None or known.weak.expired() else known.id
+
     # ---- events
 
     def _op(self, index: int, event: Event) -> Op:
@@ -101,7 +106,7 @@ class Freezer:
         args = tuple(self._arg(arg, index) for arg in event.args)
         kwargs = tuple((key, self._arg(arg, index)) for key, arg in (event.kwargs or {}).items())
         rng = self._value(event.rng, index) if event.rng is not None else None
-        written = [self._write(tensor, index) for tensor in _targets(event)]
+        written = [self._write(tensor, index) for tensor in info.targets(event.args, event.kwargs)]
         inputs = {t.untyped_storage()._cdata for t in _tensors((event.args, event.kwargs))}
         outputs: list[int | None] = []
         result: Arg = None
@@ -303,17 +308,6 @@ def _outputs(out: Any) -> list[Any]:
     if isinstance(out, (list, tuple)):
         return list(out)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return [] if out is None else [out]
-
-
-def _targets(event: Event) -> list[Tensor]:
-    found: list[Tensor] = []
-    for which in event.info.writes:
-        if isinstance(which, str):
-            target = event.kwargs.get(which) if event.kwargs else None
-        else:
-            target = event.args[which] if which < len(event.args) else None
-        found += _tensors(target)
-    return found
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -263,17 +263,8 @@ class Tape(TorchDispatchMode):
         return leaf
 
     def _before_write(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
-        for which in info.writes:
-            if isinstance(which, str):
-                target = kwargs.get(which) if kwargs else None
-            else:
-                target = args[which] if which < len(args) else None
-            if isinstance(target, Tensor):
-                self.before_write(target)
-            elif isinstance(target, (list, tuple)):
-                for each in target:  # pyright: ignore[reportUnknownVariableType]
-                    if isinstance(each, Tensor):
-                        self.before_write(each)
+        for target in info.targets(args, kwargs):
+            self.before_write(target)
         if info.resizes and isinstance(args[0], Tensor):
             self._freeze_geometry(args[0])
 
@@ -299,11 +290,15 @@ class Tape(TorchDispatchMode):
 
     def _freeze_geometry(self, tensor: Tensor) -> None:
         """`t_()`, `unsqueeze_()`, `resize_()` …: earlier events must go on showing the old shape."""
-        alias = tensor.detach()
-        for position, event in enumerate(self.events):
-            if any(arg is tensor for arg in event.args) or event.out is tensor:
-                args = tuple(alias if arg is tensor else arg for arg in event.args)
-                self.events[position] = event._replace(args=args, out=alias if event.out is tensor else event.out)
+        self.hold_instead(tensor, tensor.detach(), [])
+
+    def hold_instead(self, tensor: Tensor, alias: Tensor, older: list[list[Event]]) -> None:
+        """In all events, those of `older` steps too, put `alias` in the place of a tensor about to look at other memory."""
+        for events in (self.events, *older):
+            for position, event in enumerate(events):
+                if event.out is tensor or any(arg is tensor for arg in event.args):
+                    args = tuple(alias if arg is tensor else arg for arg in event.args)
+                    events[position] = event._replace(args=args, out=alias if event.out is tensor else event.out)
 
 
 def _generator_state(kwargs: dict[str, Any] | None) -> Tensor:

@@ -25,6 +25,11 @@ class Parsed:
     grad: bool
     step: int | None
 
+    def spelled(self) -> str:
+        """The address written out again."""
+        step = "" if self.step is None else step_text(self.step)
+        return f"{self.name}{'' if self.index is None else index_text(self.index)}{'.grad' if self.grad else ''}{step}"
+
 
 def parse(text: str) -> Parsed:
     """Take an address apart. Raises AddressError when it is none."""

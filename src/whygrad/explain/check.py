@@ -37,6 +37,11 @@ class Checked:
     found: Found | None
     equal: bool
 
+    @property
+    def random(self) -> bool:
+        """Whether the element was drawn by a random generator."""
+        return any(type(node).__name__ == "Drawn" for node in walk(self.expr))
+
 
 class Checker:
     """Checks elements of a run; remembers which order of summation each kernel call used."""

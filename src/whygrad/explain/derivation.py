@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from whygrad.explain.check import Checked
 from whygrad.rules.expr import Expr
 from whygrad.trace.model import Phase, Source
 
@@ -83,3 +84,4 @@ class Derivation:
     via: tuple[str, ...] = ()
     more: bool = False
     note: str = ""
+    evaluation: Checked | None = None

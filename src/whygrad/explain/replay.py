@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 
 from whygrad.errors import ValueDropped, WhygradError
-from whygrad.trace.model import Op, Step
+from whygrad.trace.model import Op, Ref, Step
 from whygrad.trace.store import Trace
 
 Array = np.ndarray[Any, Any]
 _UNINITIALISED = ("aten.empty", "aten.new_empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty_strided", "aten.empty_permuted")  # fmt: skip
+# These write all of their first argument and read none of it; it is often memory that nothing had been written to.
+_OVERWRITING = frozenset({
+    "aten.copy_", "aten.fill_", "aten.zero_", "aten.uniform_", "aten.normal_", "aten.random_", "aten.bernoulli_",
+    "aten.exponential_", "aten.cauchy_", "aten.log_normal_", "aten.geometric_",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ def replay(trace: Trace, step: Step, op: Op) -> Replay:
     """Run an op again with the recorded operands, strides, threads and random state, and compare all it wrote."""
     import torch
 
+    from whygrad.capture.opinfo import describe
     from whygrad.explain.tensors import Rebuilder, threads
 
     if op.name.startswith(("higher_order.", "optimizer.")):
@@ -39,7 +45,10 @@ def replay(trace: Trace, step: Step, op: Op) -> Replay:
     rebuilder = Rebuilder(trace, step)
     function = overload(op.name)
     try:
-        args = [rebuilder.argument(arg) for arg in op.args]
+        target = op.args[0] if op.kind in _OVERWRITING else None
+        args = [
+            rebuilder.blank(arg.id) if arg is target and isinstance(arg, Ref) else rebuilder.argument(arg) for arg in op.args
+        ]
         kwargs = {key: rebuilder.argument(arg) for key, arg in op.kwargs if key != "generator"}
         state = None if op.rng is None else rebuilder.tensor(op.rng)
     except ValueDropped as error:
@@ -53,7 +62,9 @@ def replay(trace: Trace, step: Step, op: Op) -> Replay:
     finally:
         if before is not None:
             torch.set_rng_state(before)
-    return _compare(trace, step, op, out)
+    found = _compare(trace, step, op, out)
+    unreturned = _compare_written(trace, step, op, describe(function).targets(tuple(args), kwargs))
+    return Replay(found.same and not unreturned, found.different + unreturned)
 
 
 def overload(name: str) -> Any:
@@ -83,6 +94,15 @@ def _compare(trace: Trace, step: Step, op: Op, out: Any) -> Replay:
         recorded = trace.content(step, value)
         different += different_elements(recorded, result)
     return Replay(different == 0, different)
+
+
+def _compare_written(trace: Trace, step: Step, op: Op, targets: list[Any]) -> int:
+    """How many elements differ of what an op wrote into its arguments and does not return."""
+    different = 0
+    for value_id, target in zip(op.written, targets, strict=False):
+        if value_id not in op.outputs and target.numel():
+            different += different_elements(trace.content(step, step.values[value_id]), target)
+    return different
 
 
 def different_elements(recorded: Array, result: Any) -> int:

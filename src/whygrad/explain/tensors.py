@@ -12,6 +12,7 @@ from whygrad.trace.store import Trace, chunk_of
 
 Tensor = torch.Tensor
 _ALIGNMENT = 64
+_GARBAGE = 0xA5
 
 
 class Rebuilder:
@@ -31,10 +32,19 @@ class Rebuilder:
             return torch.empty(value.shape, dtype=dtype)
         return base.as_strided(value.shape, value.stride, value.offset - start + int(base.storage_offset()))
 
+    def blank(self, value_id: int) -> Tensor:
+        """A Value's memory laid out as it was, but holding nothing of it: for what an op only overwrites."""
+        value = self._step.values[value_id]
+        start, stop = value.extent()
+        dtype: torch.dtype = getattr(torch, value.dtype)
+        room = torch.empty(stop - start, dtype=dtype)
+        room.view(torch.uint8).fill_(_GARBAGE)
+        return room.as_strided(value.shape, value.stride, value.offset - start)
+
     def _base(self, value: Value, dtype: torch.dtype) -> tuple[Tensor, int]:
         chunk = chunk_of(self._step, value)
         if chunk is None:
-            raise ValueDropped(f"the numbers of value {value.id} in step {self._step.number} were not kept.")
+            raise ValueDropped(f"value {value.id} of step {self._step.number} was uninitialised memory, or lies on no device.")
         if chunk.id not in self._bases:
             data = self._trace.chunk(self._step.number, chunk)
             if data is None:

@@ -1,8 +1,8 @@
 """Summing in a given order, bit for bit: Σ a[k]·b[k] or Σ a[k] as a kernel would.
 
 A sum of floating-point numbers depends on the order of its additions and on where the accumulator is rounded.
-`Order` (of `whygrad.floats.summation_patterns`) is one way of doing it; `evaluate` does it. Nothing here knows
-which kernel uses which order: that is `whygrad.rules.orders`.
+`Order` (of `whygrad.floats.summation_patterns`) is one way of doing it; `evaluate` does it. Nothing here
+knows which kernel uses which order: that is `whygrad.rules.orders`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def evaluate(
     init: float | None = None,
     dtype: Accumulator = np.float32,
 ) -> float:
-    """Σ a[k]·b[k] (+ init), or Σ a[k] where `b` is None, in `order`, accumulated in `dtype`; not rounded further.
+    """Σ a[k]·b[k] (+ init), or Σ a[k] where `b` is None, in `order`, accumulated in `dtype`; not rounded
+    further.
 
     a, b: shape (n,). Their numbers must be exact in `dtype` (float16 and bfloat16 are in float32).
     """
@@ -99,8 +100,8 @@ def evaluate_many(
 def _sum(pattern: Pattern, terms: Terms, start: Floats | None) -> Floats:
     """Shape (sums,). `start` is where the outermost accumulator begins; None: zero."""
     match pattern:
-        case Chain():
-            return terms.chain(start)
+        case Chain(from_zero):
+            return terms.chain(start) if from_zero or start is not None else terms[1:].chain(terms.first())
         case Pairs():
             return _swap_pairs(terms).chain(start)
         case Panels():
@@ -198,7 +199,6 @@ def _leaf(index: int, terms: Terms, bias: Floats | None, total: Floats | None) -
     if index < len(terms):
         return terms[index : index + 1].chain(total)
     if bias is None:
-        raise ValueError(f"the tree has a leaf {index}, but there are {len(terms)} terms and no initial value")
+        found = f"{len(terms)} terms and no initial value"
+        raise ValueError(f"expected what the tree's leaf {index} stands for, found {found}")
     return bias if total is None else total + bias
-
-

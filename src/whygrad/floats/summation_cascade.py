@@ -1,20 +1,25 @@
 """PyTorch's cascade sums: running sums in a few levels, so that errors grow with the logarithm of the length.
 
-Sources: aten/src/ATen/native/cpu/SumKernel.cpp (multi_row_sum, row_sum, vectorized_inner_sum, scalar_inner_sum,
-vectorized_outer_sum, scalar_outer_sum) and aten/src/ATen/native/LossNLL.cpp (nll_loss_out_frame).
+Sources: aten/src/ATen/native/cpu/SumKernel.cpp (multi_row_sum, row_sum, vectorized_inner_sum,
+scalar_inner_sum, vectorized_outer_sum, scalar_outer_sum) and aten/src/ATen/native/LossNLL.cpp
+(nll_loss_out_frame).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from whygrad.floats.arrays import round_array
+from whygrad.floats.formats import number_format
 from whygrad.floats.summation_fma import Floats
 from whygrad.floats.summation_terms import Terms, in_turn
 
-__all__ = ["Cascade", "NllCascade", "cascade_sum", "nll_sum"]
+__all__ = ["GRAIN", "Cascade", "NllCascade", "cascade_sum", "nll_sum"]
 
+GRAIN = 32768  # at::internal::GRAIN_SIZE
 _LEVELS = 4
 _NLL_LEVELS = 8
 
@@ -23,28 +28,33 @@ _NLL_LEVELS = 8
 class Cascade:
     """aten.sum of one output element.
 
-    width: lanes of the vectorised inner sum; 1: the terms are not contiguous, or too few. rows: how many running
-    sums a lane has (4 interleaved, added in turn at the end; or 1). halves: float16 and bfloat16 are
-    loaded two vectors at a time and the two added at once.
-    parts: contiguous parts of the terms, each summed so, the parts then added in turn.
+    width: lanes of the vectorised inner sum; 1: the terms are not contiguous, or too few. rows: how many
+    running sums a lane has (4 interleaved, added in turn at the end; or 1). halves: float16 and bfloat16
+    are loaded two vectors at a time and the two added at once. threads: that many may share more than
+    `GRAIN` terms, a part each; the parts' sums are stored in `stored` ("" for the accumulator's own dtype),
+    and are then summed in the same way.
     """
 
     width: int = 1
     rows: int = 4
     halves: bool = False
-    parts: int = 1
+    threads: int = 1
+    stored: Literal["", "float16", "bfloat16"] = ""
 
     @property
     def text(self) -> str:
         """For users."""
         lanes = f"{self.width} lanes × {self.rows}" if self.width > 1 else f"{self.rows} running sums"
         lanes = "one running sum" if (self.width, self.rows) == (1, 1) else lanes
-        return f"cascade of {lanes}" + (f", in {self.parts} parts" if self.parts > 1 else "")
+        shared = f", shared by {self.threads} threads" if self.threads > 1 else ""
+        return f"cascade of {lanes}{shared}" + (f", their sums in {self.stored}" if self.stored else "")
 
 
 @dataclass(frozen=True)
 class NllCascade:
-    """The mean or sum of nll_loss: levels that are emptied into the next when the index is a multiple of their size."""
+    """The mean or sum of nll_loss: levels that are emptied into the next when the index is a multiple of
+    their size.
+    """
 
     smallest_power: int = 4
 
@@ -56,11 +66,16 @@ class NllCascade:
 
 def cascade_sum(pattern: Cascade, terms: Terms) -> Floats:
     """The sum of `terms` as aten.sum does it, shape (sums,)."""
-    if pattern.parts > 1:
-        size = -(-len(terms) // pattern.parts)
-        parts = [_inner(pattern, terms[at : at + size]) for at in range(0, len(terms), size)]
-        return in_turn(np.stack([terms.zeros(), *parts]))
-    return _inner(pattern, terms)
+    busy = min(pattern.threads, -(-len(terms) // GRAIN))
+    if busy < 2:
+        return _inner(pattern, terms)
+    size = -(-len(terms) // busy)
+    sums = np.zeros((pattern.threads, terms.sums), terms.dtype)  # a thread without work leaves its zero
+    for thread, at in enumerate(range(0, len(terms), size)):
+        sums[thread] = _inner(pattern, terms[at : at + size])
+    if pattern.stored:
+        sums = round_array(sums, number_format(pattern.stored)).astype(terms.dtype)
+    return _inner(pattern, Terms(sums, None))
 
 
 def nll_sum(pattern: NllCascade, terms: Terms) -> Floats:

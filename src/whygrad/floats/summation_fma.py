@@ -1,12 +1,13 @@
 """Chains of fused multiply-adds, one rounding a step, quick enough to be tried many times.
 
-float32: the product of two float32 numbers is exact in float64 (48 bits of 53), so only the sum can be rounded twice
-(to float64, then to float32). That differs from one rounding only where the float64 sum lies half-way between two
-float32 numbers although the exact sum does not; the error of the float64 sum (Knuth's TwoSum) then tells the side.
+float32: the product of two float32 numbers is exact in float64 (48 bits of 53), so only the sum can be
+rounded twice (to float64, then to float32). That differs from one rounding only where the float64 sum lies
+half-way between two float32 numbers although the exact sum does not; the error of the float64 sum (Knuth's
+TwoSum) then tells the side.
 
-float64: a·b is split without error (Dekker 1971), and its two parts and c are added with one rounding as in Boldo
-& Melquiond, Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd (2008).
-Near overflow and underflow, where the splitting is not exact, a step is taken in exact arithmetic.
+float64: a·b is split without error (Dekker 1971), and its two parts and c are added with one rounding as in
+Boldo & Melquiond, Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd
+(2008). Near overflow and underflow, where the splitting is not exact, a step is taken in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def _two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 def _add_to_odd(a: float, b: float) -> float:
-    """a + b rounded to odd: an inexact sum gets a last bit of 1, so that no later rounding takes it for a tie."""
+    """a + b rounded to odd: an inexact sum gets a last bit of 1, so that no later rounding takes it for a
+    tie.
+    """
     total, error = _two_sum(a, b)
     if error == 0.0 or int(math.frexp(total)[0] * 2.0**53) & 1:
         return total

@@ -1,14 +1,14 @@
 """The orders of summation as inert records, with names for users. `whygrad.floats.summation` evaluates them.
 
 `Chain`    acc ← acc + t[k], k = 0 … n-1.
-`Pairs`    the same with every two neighbours swapped: AVX512-BF16's vdpbf16ps adds the odd product, then the even.
-`Panels`   chains over panels of k, their sums added in order: a matrix product blocked for the cache.
-`Blocks`   every other block of `size` terms is summed on its own before it is added.
-`Lanes`    SIMD: `registers` vectors of `width` lanes, joined at the end.
-`HalfDot`  PyTorch's dot product of float16 and bfloat16 (ReducedPrecisionFloatGemvFastPathKernel.cpp).
-`Cascade`  PyTorch's sum (aten/src/ATen/native/cpu/SumKernel.cpp).
-`NllCascade`  the running sums of nll_loss (aten/src/ATen/native/LossNLL.cpp).
-`Tree`     any binary tree, as found out by `whygrad.floats.summation_reveal`.
+`Pairs`    the same with every two neighbours swapped: AVX512-BF16's vdpbf16ps adds the odd product, then
+the even. `Panels`   chains over panels of k, their sums added in order: a matrix product blocked for the
+cache. `Blocks`   every other block of `size` terms is summed on its own before it is added. `Lanes`
+SIMD: `registers` vectors of `width` lanes, joined at the end. `HalfDot`  PyTorch's dot product of float16
+and bfloat16 (ReducedPrecisionFloatGemvFastPathKernel.cpp). `Cascade`  PyTorch's sum
+(aten/src/ATen/native/cpu/SumKernel.cpp). `NllCascade`  the running sums of nll_loss
+(aten/src/ATen/native/LossNLL.cpp). `Tree`     any binary tree, as found out by
+`whygrad.floats.summation_reveal`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ TreeItems: TypeAlias = "tuple[range | TreeItems, ...]"
 
 @dataclass(frozen=True)
 class Chain:
-    """One accumulator, k = 0 … n-1."""
+    """One accumulator, k = 0 … n-1. from_zero: it starts at +0, so that a sum of nothing but -0 is +0."""
+
+    from_zero: bool = True
 
     @property
     def text(self) -> str:
@@ -65,8 +67,8 @@ class Lanes:
     multiple: the rows hold a multiple of so many terms, if that is more than a row.
     registers_join: how the vectors become one: "adjacent": (r0+r1)+(r2+r3); "in turn": ((r0+r1)+r2)+r3.
     lanes_join: how the lanes of that one become a number: "halving": lane i + lane i+width/2, again and
-    again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": a last row
-    that is not full; "lane 0": whole vectors into the first registers, single terms one by one
+    again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": a
+    last row that is not full; "lane 0": whole vectors into the first registers, single terms one by one
     into lane 0. rest_registers: of those vectors, so many go into the first registers at a time.
     """
 
@@ -128,7 +130,9 @@ class Panels:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of `size`: those of even number continue the accumulator, the others are summed apart, then added."""
+    """Blocks of `size`: those of even number continue the accumulator, the others are summed apart, then
+    added.
+    """
 
     size: int
 
@@ -140,7 +144,9 @@ class Blocks:
 
 @dataclass(frozen=True)
 class HalfDot:
-    """Rows of `lanes` lanes, halved to one number; then an even number of rows of `vector` lanes; then one by one."""
+    """Rows of `lanes` lanes, halved to one number; then an even number of rows of `vector` lanes; then one
+    by one.
+    """
 
     lanes: int = 64
     vector: int = 8
@@ -153,8 +159,9 @@ class HalfDot:
 
 @dataclass(frozen=True)
 class Tree:
-    """A binary tree as items added from left to right: a range continues the accumulator term by term, a nested
-    tuple is summed apart and then added. The index n stands for the initial value (a bias)."""
+    """A binary tree as items added from left to right: a range continues the accumulator term by term, a
+    nested tuple is summed apart and then added. The index n stands for the initial value (a bias).
+    """
 
     items: TreeItems
 
@@ -182,6 +189,11 @@ class Order:
     init: Literal["first", "last", "none"] = "none"
     flush: bool = False
 
+    def __post_init__(self) -> None:
+        if self.fused and isinstance(self.pattern, Cascade | NllCascade):
+            found = "products that are not rounded (fused)"
+            raise ValueError(f"expected terms for a {self.pattern.text}, found {found}")
+
     @property
     def name(self) -> str:
         """Short, for users: "FMA chain over k, bias last"."""
@@ -191,15 +203,15 @@ class Order:
 
 def simplify(order: Order, n: int) -> Order:
     """The plainest order that does the same to n terms: a sum of one panel is a chain, and so on."""
+    # What starts at zero has its initial value added to its sum.
+    init = "last" if order.init == "first" else order.init
     match order.pattern:
         case Panels(size, _, inner) if n <= size:
-            # The one panel starts at zero; an initial value is added to its sum.
-            init = "last" if order.init == "first" else order.init
             return simplify(replace(order, pattern=inner, init=init), n)
         case Lanes(rest="after") as lanes if lanes.body(n)[0] == lanes.body(n)[1]:
-            return replace(order, pattern=Chain())
+            return replace(order, pattern=Chain(), init=init)
         case HalfDot() as dot if n < 2 * dot.vector:
-            return replace(order, pattern=Chain())
+            return replace(order, pattern=Chain(), init=init)
         case Blocks(size) if n <= size:
             return replace(order, pattern=Chain())
         case _:
@@ -207,7 +219,9 @@ def simplify(order: Order, n: int) -> Order:
 
 
 def tree_text(items: TreeItems) -> str:
-    """`items` in one line: '0‥3 (4‥7) 8' is (((0+1)+2)+3) + ((4+5+6)+7), then + 8; '0‥8/4' counts in fours."""
+    """`items` in one line: '0‥3 (4‥7) 8' is (((0+1)+2)+3) + ((4+5+6)+7), then + 8; '0‥8/4' counts in
+    fours.
+    """
     parts: list[str] = []
     for item in items:
         if not isinstance(item, range):

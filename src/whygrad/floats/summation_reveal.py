@@ -1,9 +1,10 @@
 """Finding out the order of a summation by asking the kernel itself.
 
-Method: P. Xie, Y. Gao, Y. Wang, J. Xue, "FPRev: Revealing Floating-Point Summation Order" (USENIX ATC 2025). All terms are
-one small unit, except two: +M and -M, with M so large that a unit added to it is lost. What was added to
-either of the two before they met is lost; what came later is counted in the result. So n minus
-the result is the number of terms under the point where the two meet, and those numbers for all pairs are the tree.
+Method: P. Xie, Y. Gao, Y. Wang, J. Xue, "FPRev: Revealing Floating-Point Summation Order" (USENIX ATC
+2025). All terms are one small unit, except two: +M and -M, with M so large that a unit added to it is lost.
+What was added to either of the two before they met is lost; what came later is counted in the result. So n
+minus the result is the number of terms under the point where the two meet, and those numbers for all pairs
+are the tree.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Kernel = Callable[[list[float]], float]
 
 @dataclass(frozen=True)
 class Masks:
-    """What to put in: `big` hides a `unit` and all the sums of up to `countable` units; both exact in the format.
+    """What to put in: `big` hides a `unit` and all the sums of up to `countable` units; both exact in the
+    format.
 
     A result of up to `countable` units is exact in the format too: ask for more terms in several calls.
     """
@@ -39,15 +41,17 @@ _MASKS = {
 
 
 def masks(dtype: str) -> Masks:
-    """The masks for numbers of `dtype` accumulated in float32 or wider. Raises KeyError for any other dtype."""
+    """The masks for numbers of `dtype` accumulated in float32 or wider. Raises KeyError for any other
+    dtype.
+    """
     return _MASKS[dtype]
 
 
 def meeting_sizes(kernel: Kernel, n: int, mask: Masks) -> Callable[[int, Sequence[int]], list[int]]:
     """For i and each of js: how many of the n terms lie under the point of the tree where the two meet.
 
-    `kernel` maps n terms to their sum as it is stored; where it sums products, the term goes into one factor and a
-    one into the other.
+    `kernel` maps n terms to their sum as it is stored; where it sums products, the term goes into one
+    factor and a one into the other.
     """
 
     def sizes(i: int, js: Sequence[int]) -> list[int]:

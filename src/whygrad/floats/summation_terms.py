@@ -17,7 +17,8 @@ __all__ = ["Terms", "across", "adjacent", "halving", "in_turn"]
 class Terms:
     """Terms a[k], or a[k]·b[k] that are not rounded before they are added, of many sums at once.
 
-    a, b: shape (n, sums), in the accumulator's dtype. flush: subnormal factors and partial sums count as zero.
+    a, b: shape (n, sums), in the accumulator's dtype. flush: subnormal factors and partial sums count as
+    zero.
     """
 
     a: Floats
@@ -44,6 +45,10 @@ class Terms:
         """A fresh accumulator, shape (sums,)."""
         return np.zeros(self.sums, self.dtype)
 
+    def first(self) -> Floats:
+        """The first term, rounded; shape (sums,)."""
+        return self.a[0] if self.b is None else self.a[0] * self.b[0]
+
     def chain(self, start: Floats | None = None) -> Floats:
         """All terms one after the other onto `start` (None: zero), shape (sums,)."""
         acc = self.zeros() if start is None else start
@@ -57,7 +62,9 @@ class Terms:
         return np.add.accumulate(np.concatenate([acc[None], self.a]), axis=0)[-1]
 
     def lanes(self, width: int, start: Floats | None = None) -> Floats:
-        """Term k onto lane k mod `width`, shape (width, sums). The number of terms must be a multiple of `width`."""
+        """Term k onto lane k mod `width`, shape (width, sums). The number of terms must be a multiple of
+        `width`.
+        """
         acc = np.zeros((width, self.sums), self.dtype) if start is None else start
         if len(self) == 0:
             return acc

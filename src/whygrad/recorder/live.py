@@ -10,7 +10,7 @@ from whygrad.capture.freeze import Freezer
 from whygrad.recorder.build import build_step
 from whygrad.recorder.session import Session
 from whygrad.trace.history import History
-from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo
+from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo, Value
 from whygrad.trace.store import Trace
 
 Array = np.ndarray[Any, Any]
@@ -52,6 +52,19 @@ class LiveRun:
         for row in self.session.rows:
             history.add(row.step, row.cells())
         return history
+
+    def address_of(self, tensor: Any, trace: Trace) -> tuple[int, Value] | None:
+        """The latest step that knows a live tensor, and its Value there; None when no recorded op met it."""
+        storage = self._freezer.storage_id(tensor)
+        if storage is None:
+            return None
+        shape, stride, offset = tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
+        for info in reversed(trace.index):
+            if info.kept:
+                for value in reversed(self._steps[info.number].values.values()):
+                    if value.storage == storage and (value.shape, value.stride, value.offset) == (shape, stride, offset):
+                        return info.number, value
+        return None
 
     def load_step(self, number: int) -> Step:
         """See StepSource."""

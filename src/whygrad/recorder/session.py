@@ -48,6 +48,7 @@ class Session(Tape):
         self._outputs: list[tuple[int, Any, Any, bool]] = []
         self._had_backward = False
         self._updated = False
+        self._grad_op = False
         self._update_end = 0
         self._loss: Tensor | None = None
         self._grads: list[tuple[str, Tensor]] = []
@@ -97,7 +98,8 @@ class Session(Tape):
             self._update_by_assignment()
             if self._updated:
                 self._close(self._update_end, complete=True)
-            if self.events:
+            if self.events and (self._grad_op or self.number == 0):
+                # An interrupted step, or a program that only went forward; what merely followed the last step is not kept.
                 self._close(self.index, complete=False)
 
     def settle(self) -> None:
@@ -125,18 +127,24 @@ class Session(Tape):
     def on_grad_op(self) -> None:
         if self.region >= 0 or self._call is not None:
             return
+        self._grad_op = True
         if self._check_assignment:
             self._check_assignment = False
             self._update_by_assignment()
         if self._updated:
             with self.lock:
                 self._close(self._update_end, complete=True)
+            self._grad_op = True
 
     def register_leaf(self, tensor: Tensor) -> Leaf:
         known = self.leaves.get(id(tensor))
+        if known is not None and known.tensor is tensor and known.pointer != tensor.data_ptr():
+            self._update_by_assignment()
+            self.hold_instead(tensor, known.alias, [step.events for step in self.closed if step.keep])
         leaf = super().register_leaf(tensor)
         if known is None and self._had_backward and not self._updated and not self.in_backward and self.region < 0:
             self._functional_update(tensor)
+            self.leaves[id(tensor)] = leaf
         return leaf
 
     def _functional_update(self, tensor: Tensor) -> None:
@@ -209,6 +217,9 @@ class Session(Tape):
         self.in_backward = False
         rerun = can_be_rerun(optimizer, args, kwargs, self)
         self._pause()
+        if self._updated and (len(args) > 1 or kwargs):
+            # A closure goes forward and backward inside `step`: what was updated before belongs to another step.
+            self._close(self._update_end, complete=True)
         number = self._optimizer_number(optimizer)
         if self._had_backward and not self._updated:
             self._take_grads()
@@ -269,7 +280,7 @@ class Session(Tape):
 
     def alias(self, tensor: Tensor) -> Tensor:
         alias = super().alias(tensor)
-        self._used[id(tensor)] = self.leaves[id(tensor)]
+        self._used.setdefault(id(tensor), self.leaves[id(tensor)])
         return alias
 
     def _name_of_leaf(self, tensor: Tensor) -> str:
@@ -338,7 +349,7 @@ class Session(Tape):
         self._first = self.base
         self._seen = [each for each in self._seen if each.index > self.base]
         self._outputs = [each for each in self._outputs if each[0] > self.base]
-        self._updated = self._had_backward = False
+        self._updated = self._had_backward = self._grad_op = False
         self._loss = None
         self._grads, self._lr = [], []
         self.leaves, self._used = self._used, {}
@@ -368,13 +379,14 @@ class Session(Tape):
     def _name_parameters(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
         small: list[tuple[str, Tensor]] = []
         for leaf in list(self._used.values()):
-            name = self._name_of_leaf(leaf.tensor)
+            name, before = self._name_of_leaf(leaf.tensor), leaf
             step.seen.append(Seen(step.first, name, leaf.alias, "before", create=True))
             if leaf.alias.numel() <= SMALL:
                 self._check_unseen(step, name, leaf.alias)
             if leaf.pointer != leaf.tensor.data_ptr():
                 # `p.data = ...` since: the step used the old memory, its update left the new one.
-                leaf = self._used[id(leaf.tensor)] = self.register_leaf(leaf.tensor)
+                leaf = self._used[id(leaf.tensor)] = super().register_leaf(leaf.tensor)
+                self.hold_instead(leaf.tensor, before.alias, [step.events])
             step.seen.append(Seen(end, name, leaf.alias, "parameter", create=True))
             if leaf.alias.numel() <= SMALL:
                 small.append((name, leaf.alias.clone()))
@@ -429,7 +441,7 @@ class Session(Tape):
             self._drop(step)
         elif self.keep.wants(step.number) and not self.full:
             self._spend(step)
-        self._trim_tail(step.number)
+        self._trim_tail(step.number if step.complete else step.number - 1)
 
     def _spend(self, step: RawStep) -> None:
         if self.kept_bytes + step.held > self.keep.budget:
@@ -481,3 +493,10 @@ def _flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
     if isinstance(out, dict):
         return [(f".{key}", each) for key, each in out.items() if isinstance(each, Tensor)]  # pyright: ignore
     return []
+
+
+def is_recording() -> bool:
+    """Whether a session watches this thread now."""
+    from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+    return any(isinstance(mode, Session) for mode in _get_current_dispatch_mode_stack())

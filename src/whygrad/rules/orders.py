@@ -1,12 +1,13 @@
 """Which orders of summation the kernels of PyTorch's CPU backend use.
 
-Found by experiment on torch 2.13 (x86-64; MKL 2024.2, oneDNN 3.12), each by revealing the kernel's tree of additions
-(`whygrad.floats.summation_reveal`) and then checked against random numbers (benchmarks/orders.py). MKL chooses its
-kernels by shape, alignment and processor, so a product has several candidates and the recorded bits decide.
-Sums, softmax and the loss functions are PyTorch's own code and have one order for a call.
+Found by experiment on torch 2.13 (x86-64; MKL 2024.2, oneDNN 3.12), each by revealing the kernel's tree of
+additions (`whygrad.floats.summation_reveal`) and then checked against random numbers
+(benchmarks/orders.py). MKL chooses its kernels by shape, alignment and processor, so a product has several
+candidates and the recorded bits decide. Sums, softmax and the loss functions are PyTorch's own code and
+have one order for a call.
 
-Beware of luck: a wrong order gives the right bits of one float32 element in 5 to 30 % of cases, so of a dozen one
-will. `find` names *an* order that gives the bits of an element; `find_shared` asks for one that
+Beware of luck: a wrong order gives the right bits of one float32 element in 5 to 30 % of cases, so of a
+dozen one will. `find` names *an* order that gives the bits of an element; `find_shared` asks for one that
 gives the bits of several elements of the same result, which luck does not.
 """
 
@@ -33,14 +34,14 @@ from whygrad.floats.summation import (
     evaluate,
     simplify,
 )
+from whygrad.floats.summation_cascade import GRAIN
 from whygrad.floats.summation_fma import Floats
 from whygrad.rules.orders_calls import KernelCall
 
 __all__ = ["KernelCall", "Sample", "candidates", "find", "find_shared", "gives"]
 
-_GRAIN = 32768  # at::internal::GRAIN_SIZE: smaller reductions stay on one thread
-_ONEDNN_LEAST = 16**3  # mkldnn_gemm_min_size (aten/src/ATen/native/mkldnn/Matmul.cpp): up to this m·n·k, PyTorch's own
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"}
+# mkldnn_gemm_min_size (aten/src/ATen/native/mkldnn/Matmul.cpp): up to this m·n·k, PyTorch multiplies itself.
+_ONEDNN_LEAST = 16**3
 _WITH_INIT = {"addmm", "baddbmm", "addmv"}
 _ROWS = {"_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"}
 _SUMS = {"sum", "mean", "mse_loss", "binary_cross_entropy", "l1_loss", "smooth_l1_loss", "huber_loss"}
@@ -61,7 +62,7 @@ class Sample:
 
 def candidates(call: KernelCall) -> tuple[Order, ...]:
     """The orders that `call` may use, most likely first; empty for an op whose sums are not known."""
-    if call.name in _PRODUCTS:
+    if call.is_product:
         orders = _narrow_products(call) if call.dtype in _NARROW else _wide_products(call)
     elif call.name in _ROWS:
         orders = _row_sums(call)
@@ -90,8 +91,8 @@ def find_shared(
 ) -> tuple[Order, int] | None:
     """The candidate that gives the bits of most of `samples`, and of how many; None if it gives none.
 
-    The samples are elements of one result, best near to each other and to `call.position`: the edges of a matrix may
-    follow another order than its middle, and every row where rows are not aligned.
+    The samples are elements of one result, best near to each other and to `call.position`: the edges of a
+    matrix may follow another order than its middle, and every row where rows are not aligned.
     """
     best: tuple[Order, int] | None = None
     for order in candidates(call):
@@ -118,7 +119,9 @@ def gives(
 
 
 def _wide_products(call: KernelCall) -> tuple[Order, ...]:
-    """float32 and float64 (MKL): the order this shape and position had, then every other one seen anywhere."""
+    """float32 and float64 (MKL): the order this shape and position had, then every other one seen
+    anywhere.
+    """
     width = 2 if call.dtype == "float64" else 4
     matrix, vector = _matrix_orders(call.dtype, width), _vector_orders(width)
     expected = _expected_dot(width) if call.name == "dot" else _expected(call, width)
@@ -131,12 +134,16 @@ def _expected_dot(width: int) -> tuple[Order, ...]:
 
 
 def _expected(call: KernelCall, width: int) -> tuple[Order, ...]:
-    """MKL on a processor that is not Intel's: its matrix kernels use FMA, those for small matrices SSE2 without.
+    """MKL on a processor that is not Intel's: its matrix kernels use FMA, those for small matrices SSE2
+    without.
 
-    A (m, k) × (k, n) product as PyTorch stores it, row by row; MKL sees the transposed one. The matrix kernels take
-    12 columns at a time; the others 4, then what is left, from where a row is aligned to 16 bytes.
+    A (m, k) × (k, n) product as PyTorch stores it, row by row; MKL sees the transposed one. The matrix
+    kernels take 12 columns at a time; the others 4, then what is left, from where a row is aligned to 16
+    bytes.
     """
     m, n = call.rows, call.columns
+    if call.terms == 1 and min(m, n) > 1 and call.name not in _WITH_INIT:
+        return (Order(Chain(from_zero=False)),)
     if m == n == 1 and not call.both_along_k_strictly:
         return (Order(Chain(), init="last"),)
     if min(m, n) == 1 and call.both_along_k:
@@ -156,7 +163,9 @@ def _expected(call: KernelCall, width: int) -> tuple[Order, ...]:
 
 
 def _expected_columns(call: KernelCall, width: int, first: int) -> tuple[Order, ...]:
-    """A row of the result is a sum of rows: one chain an element, but otherwise up to where the row is aligned."""
+    """A row of the result is a sum of rows: one chain an element, but otherwise up to where the row is
+    aligned.
+    """
     row, column = call.place
     peel = -(row * call.columns + first) % width
     unaligned = column - first < peel and call.columns - first - peel >= width and call.columns > 1
@@ -177,7 +186,9 @@ def _thin_lanes(call: KernelCall, width: int) -> Lanes:
 
 
 def _matrix_orders(dtype: str, width: int) -> Iterable[Order]:
-    """Panels of 192, 256 and 384 were seen on processors of several makers, in this library's versions for each."""
+    """Panels of 192, 256 and 384 were seen on processors of several makers, in this library's versions for
+    each.
+    """
     for size in (192, 256) if dtype == "float32" else (256, 192):
         yield Order(Panels(size, "half"), fused=True, init="first")
     yield Order(Panels(384, "last two"), fused=True, init="first")
@@ -201,19 +212,25 @@ def _vector_orders(width: int) -> Iterable[Order]:
 def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
     """float16, bfloat16: products are exact in float32, accumulated there and rounded once at the end.
 
-    So FMA or not makes no difference, but for products below float32's range. oneDNN multiplies bfloat16 by AVX512-BF16
-    where there is enough to do; the rest is PyTorch's own (aten/src/ATen/native/CPUBlas.cpp, BlasKernel.cpp).
+    So FMA or not makes no difference, but for products below float32's range. oneDNN multiplies bfloat16 by
+    AVX512-BF16 where there is enough to do; the rest is PyTorch's own (aten/src/ATen/native/CPUBlas.cpp,
+    BlasKernel.cpp).
     """
-    dot, chain = Order(HalfDot(), init="last"), Order(Chain(), init="last")
+    four_sums = Lanes(4, lanes_join="in turn", rest="lane 0")
+    # Left operand along k: products are stored before they are added; otherwise the compiler has fused the
+    # two.
+    fused = call.strides[-2][-1] != 1
+    dot, chain = Order(HalfDot(), init="last"), Order(Chain(), fused, "last")
+    four = Order(four_sums, fused, "last")
     panel = 512 if call.terms <= 1024 else 1024
     pairs = Order(Panels(panel, inner=Pairs()), fused=True, init="last", flush=True)
-    four = Order(Lanes(4, lanes_join="in turn", rest="lane 0"), init="last")
     if call.both_along_k_strictly or call.name == "dot":
         own = (dot, chain, four)
-    elif call.strides[-2][-1] == 1 or (call.is_vector and call.strides[-1][-1] != 1):
+    elif not fused or (call.is_vector and call.strides[-1][-1] != 1):
         own = (four, chain, dot)
     else:
         own = (chain, four, dot)
+    own = (*own, *(replace(order, fused=not order.fused) for order in own))
     if call.dtype == "float16" or call.name == "dot":
         return own
     return (pairs, *own) if call.rows * call.columns * call.terms > _ONEDNN_LEAST else (*own, pairs)
@@ -222,25 +239,27 @@ def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
 def _row_sums(call: KernelCall) -> tuple[Order, ...]:
     """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h), AVX-512, then AVX2."""
     narrow = call.dtype in _NARROW
-    orders: list[Pattern] = []
+    patterns: list[Pattern] = []
     for size in (64, 32):
         width = size // (8 if call.dtype == "float64" else 4)
         if call.terms < width:
-            orders.append(Chain())
-            continue
-        if narrow and call.terms >= 2 * width:
-            orders.append(Lanes(width, 2, rest="lanes"))
-        join = "in turn" if call.dtype == "float64" else "halving"
-        orders.append(Lanes(width, rest="lanes", lanes_join=join))
-    return tuple(Order(pattern) for pattern in (*orders, Chain()))
+            patterns.append(Chain())
+        elif narrow and call.terms >= 2 * width:
+            patterns.append(Lanes(width, 2, rest="lanes"))
+        else:
+            join = "in turn" if narrow or call.dtype == "float64" else "halving"
+            patterns.append(Lanes(width, lanes_join=join, rest="lanes"))
+    return tuple(Order(pattern) for pattern in (*patterns, Chain()))
 
 
 def _sums(call: KernelCall) -> tuple[Order, ...]:
     """aten/src/ATen/native/cpu/SumKernel.cpp, which is built for AVX2: 8 lanes of float32, 4 of float64."""
     width = 4 if call.dtype == "float64" else 8
     halves = call.dtype in _NARROW and call.name == "sum"  # a mean converts to float32 first
-    split = call.threads > 1 and call.reduces_all and call.terms >= _GRAIN
-    inner = Cascade(width, 4, halves, call.threads if split else 1)
+    inner = Cascade(width, 4, halves)
+    if call.reduces_all and call.threads > 1 and call.terms > GRAIN:
+        stored = call.dtype if halves and call.dtype in ("float16", "bfloat16") else ""
+        inner = Cascade(width, 4, halves, call.threads, stored)
     if call.reduces_all or call.reduces_contiguous:
         patterns = (inner, Cascade(1, 1), Cascade(1, 4))
     else:

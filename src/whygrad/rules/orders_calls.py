@@ -18,8 +18,8 @@ class KernelCall:
 
     op: "aten.addmm", with or without an overload's name. dtype: of the operands, "float32" ….
     shapes, strides: of the tensor operands, in ATen's order (an addmm's bias first); strides in elements.
-    dims: the reduced dimensions, empty for all (sum, mean) or for the last (softmax). position: the element's index in the
-    result. threads: torch.get_num_threads().
+    dims: the reduced dimensions, empty for all (sum, mean) or for the last (softmax). position: the
+    element's index in the result. threads: torch.get_num_threads().
     """
 
     op: str

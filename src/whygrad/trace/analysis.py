@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from whygrad.trace.model import UNWRITTEN, Name, Op, Phase, Value
+from whygrad.trace.model import UNWRITTEN, Name, Op, Phase, Ref, Value
 
 Memory = tuple[int, int]
 """A storage at a version."""
@@ -41,6 +41,7 @@ def analyse(ops: tuple[Op, ...], values: dict[int, Value], names: tuple[Name, ..
             found.append(Name("prediction", prediction.id, "prediction"))
             loss_ops = flow.downstream(prediction, path)
         found += flow.externals(path, loss_ops)
+    found += flow.states(found)
     phased = tuple(replace(op, phase=flow.phase(op, loss_ops)) for op in ops)
     ranked = _rank(found)
     return Analysis(phased, _rank([*ranked, *flow.gradients(ranked, loss)]))
@@ -183,6 +184,17 @@ class _Flow:
         if op.made_seq >= 0 or (op.grad and any(self.memory(w) in self.tainted for w in op.written)):
             return "forward"
         return "other"
+
+    def states(self, names: list[Name]) -> list[Name]:
+        """Optimizer state by what it is the state of, before and after the update."""
+        texts = {n.value: n.text for n in names if n.kind == "before"}
+        found: list[Name] = []
+        for op in self.ops:
+            for param in (p for g in (op.optimizer.groups if op.optimizer else ()) for p in g.params):
+                of = texts.get(param.before, f"value{param.before}")
+                for kind, state in (("state_before", param.state_before), ("state", param.state_after)):
+                    found += [Name(key, arg.id, kind, of) for key, arg in state if isinstance(arg, Ref)]
+        return found
 
     def gradients(self, names: tuple[Name, ...], loss: Value | None) -> list[Name]:
         """A backward op is given, from outside its node, the gradient of what its forward op returned."""

@@ -106,6 +106,15 @@ class _Encoder:
             row["region"] = op.optimizer_index
         return row
 
+    def name(self, text: str) -> str | int:
+        """A thing without a name is called after the op that made it, `op136`; steps are alike only when that counts from
+        the step's first op."""
+        if text.startswith("op") and text[2:].isascii() and text[2:].isdigit() and len(text) < 20:
+            place = int(text[2:]) - self.step.first
+            if place >= 0 and text == f"op{place + self.step.first}":
+                return place
+        return text
+
     def group(self, group: OptimizerGroup) -> list[Any]:
         params = [
             [
@@ -127,7 +136,7 @@ def encode_step(step: Step) -> tuple[Json, Json]:
     chunks = [
         [c.id - first, coder.storage(c.storage), coder.version(c.version), c.dtype, c.start, c.stop] for c in step.chunks
     ]
-    names = [[n.text, coder.ids[n.value], n.kind, n.of] for n in step.names]
+    names = [[coder.name(n.text), coder.ids[n.value], n.kind, n.of] for n in step.names]
     structure: Json = {"files": list(coder.files), "values": values, "chunks": chunks, "names": names, "ops": ops}
     ids = list(step.values)
     whole = ids == list(range(ids[0], ids[0] + len(ids))) if ids else True
@@ -248,7 +257,7 @@ def decode_step(head: object, structure: object, where: str) -> Step:
     except RecursionError:
         raise RunFileError(f"{where}: arguments are nested too deeply.") from None
     chunks = coder.chunks(body.get("chunks"), read.int(top.get("chunks")))
-    names = tuple(read_names(read, body.get("names"), ids))
+    names = tuple(read_names(read, body.get("names"), ids, first))
     notes = tuple(read.str(each) for each in read.list(top.get("notes")))
     return Step(
         read.int(top.get("number")), first, read.int(top.get("last")), read.bool(top.get("complete")), ops, values, chunks,

@@ -122,11 +122,12 @@ def read_arg(read: Reader, found: object, ids: list[int], floats: list[float], d
             raise read.wrong("an argument", found)
 
 
-def read_names(read: Reader, rows: object, ids: list[int]) -> Iterator[Name]:
-    """Names of Values."""
+def read_names(read: Reader, rows: object, ids: list[int], first: int) -> Iterator[Name]:
+    """Names of Values; a number stands for the name `op…` of the op at that place."""
     for raw in read.list(rows):
         text, value, kind, of = read.row(raw, 4)
-        yield Name(read.str(text), ids[read.place(value, len(ids), "Value")], read.str(kind), read.str(of))
+        text = f"op{first + text}" if type(text) is int else read.str(text)
+        yield Name(text, ids[read.place(value, len(ids), "Value")], read.str(kind), read.str(of))
 
 
 def encode_info(info: RunInfo) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The table as Arrow IPC streams: a column `step`, and a nullable float64 column for each scalar that is followed, with its
+"""The table as Arrow IPC streams: a column `@step`, and a nullable float64 column for each scalar that is followed, with its
 kind, number format and address in the field's metadata. https://arrow.apache.org/docs/format/Columnar.html
 """
 
@@ -10,7 +10,7 @@ from whygrad.errors import RunFileError
 from whygrad.trace.history import Column, History
 
 Rows = list[tuple[int, list[tuple[Column, float]]]]
-_STEP = "step"
+_STEP = "@step"
 _MOST_ROWS = 1 << 28
 
 
@@ -49,11 +49,11 @@ def unpack(raw: bytes, where: str, history: History) -> None:
             raise ValueError
         steps: list[int] = table.column(0).to_pylist()
         cells: list[list[float | None]] = [table.column(i).to_pylist() for i in range(1, table.num_columns)]
+        if any(type(step) is not int for step in steps):
+            raise ValueError
+        _append(history, columns, steps, cells)
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, AttributeError, MemoryError):
         raise RunFileError(f"{where}: is no table of a run.") from None
-    if any(type(step) is not int for step in steps):
-        raise RunFileError(f"{where}: a row of the table has no step.")
-    _append(history, columns, steps, cells)
 
 
 def _append(history: History, columns: list[Column], steps: list[int], cells: list[list[float | None]]) -> None:

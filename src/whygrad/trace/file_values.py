@@ -47,7 +47,7 @@ def pack(chunks: Sequence[tuple[Chunk, Array]]) -> list[bytes | memoryview]:
     place = 0
     data: list[bytes | memoryview] = []
     for chunk, content in chunks:
-        raw = memoryview(np.ascontiguousarray(content)).cast("B")
+        raw = np.ascontiguousarray(content).data.cast("B")
         kind, size = _SAFE.get(chunk.dtype, "U8"), len(raw)
         shape = [size if chunk.dtype not in _SAFE else chunk.stop - chunk.start]
         header[str(chunk.id)] = {"dtype": kind, "shape": shape, "data_offsets": [place, place + size]}

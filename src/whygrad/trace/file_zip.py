@@ -57,7 +57,7 @@ class ZipWriter:
     """Appends members to a new file. Unbuffered: what `add` returned from survives the process."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         self._members: list[Member] = []
         self._place = 0
 
@@ -70,7 +70,7 @@ class ZipWriter:
         """The file's descriptor."""
         return self._file
 
-    def add(self, name: str, parts: Sequence[bytes | memoryview], deflate: bool = False) -> None:
+    def add(self, name: str, parts: Sequence[bytes | memoryview], deflate: bool = False) -> Member:
         """Append a member made of `parts`, one after the other. Raises OSError when the disk is full; the torn member is
         taken back then."""
         size = sum(len(part) for part in parts)
@@ -91,8 +91,16 @@ class ZipWriter:
             os.ftruncate(self._file, self._place)
             os.lseek(self._file, self._place, os.SEEK_SET)
             raise
-        self._members.append(Member(name, self._place, self._place + len(head), packed, size, crc, deflate))
+        member = Member(name, self._place, self._place + len(head), packed, size, crc, deflate)
+        self._members.append(member)
         self._place += len(head) + packed
+        return member
+
+    def read_back(self, member: Member) -> bytes:
+        """What a stored (not deflated) member holds."""
+        data = read_at(self._file, member.packed, member.data)
+        os.lseek(self._file, self._place, os.SEEK_SET)
+        return data
 
     def close(self) -> None:
         """Write the central directory and close the file."""
@@ -128,6 +136,23 @@ class ZipWriter:
         rest = memoryview(data)
         while len(rest):
             rest = rest[os.write(self._file, rest) :]
+
+
+def read_at(file: int, count: int, place: int) -> bytes:
+    """`count` bytes from `place` of an open file, fewer at its end."""
+    parts: list[bytes] = []
+    while count:
+        if hasattr(os, "pread"):
+            part = os.pread(file, min(count, 1 << 30), place)
+        else:  # Windows
+            os.lseek(file, place, os.SEEK_SET)
+            part = os.read(file, min(count, 1 << 30))
+        if not part:
+            break
+        parts.append(part)
+        place += len(part)
+        count -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _central(member: Member) -> bytes:
@@ -182,18 +207,13 @@ class ZipReader:
         """`count` bytes from `place`. Raises RunFileError when the file has fewer."""
         if place < 0 or count < 0 or place + count > self.size:
             raise self.fail(f"damaged: {count:,} bytes were expected at {place:,}, and the file has {self.size:,}.")
-        parts: list[bytes] = []
-        while count:
-            try:
-                part = os.pread(self._file, min(count, 1 << 30), place)
-            except OSError as error:
-                raise self.fail(f"cannot be read: {error.strerror}.") from None
-            if not part:
-                raise self.fail("was cut shorter while it was being read.")
-            parts.append(part)
-            place += len(part)
-            count -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        try:
+            data = read_at(self._file, count, place)
+        except OSError as error:
+            raise self.fail(f"cannot be read: {error.strerror}.") from None
+        if len(data) < count:
+            raise self.fail("was cut shorter while it was being read.")
+        return data
 
     def read(self, name: str) -> bytes:
         """A whole member, its CRC checked. Raises RunFileError when it is missing or damaged."""

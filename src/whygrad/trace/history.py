@@ -47,6 +47,10 @@ class History:
         """All values of one column, in row order."""
         return [row.get(name) for row in self.rows]
 
+    def shown(self) -> list[Column]:
+        """The columns worth a look: hyperparameters only where they change."""
+        return [c for c in self.columns if c.kind != "hyperparameter" or len(set(self.column(c.name))) > 1]
+
     def short_names(self) -> dict[str, str]:
         """Column name → the shortest ending that is still the only one of its kind: `linear.weight[0,0]` → `weight` when
         the tensor has one element and no other parameter ends so."""

@@ -13,7 +13,7 @@ from whygrad.trace.model import Source
 from whygrad.view.equation import because, numeric, symbolic
 from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signed_ulp, typographic
 
-__all__ = ["DerivationView", "EquationView", "VerdictView", "to_dict", "view_derivation"]
+__all__ = ["DerivationView", "EquationView", "VerdictView", "to_dict", "derivation_view"]
 
 Sign = Literal["same", "replayed", "opaque", "differs", "given"]
 _SIGNS: dict[str, Sign] = {"same bits": "same", "replayed": "replayed", "opaque": "opaque", "differs": "differs", "given": "given"}
@@ -76,7 +76,7 @@ class DerivationView:
         return f"{self.address} = {self.value}"
 
 
-def view_derivation(derivation: Derivation, exact: bool = False) -> DerivationView:
+def derivation_view(derivation: Derivation, exact: bool = False) -> DerivationView:
     """The tree to draw. An address that occurs again is referred to, not explained twice. With `exact`, all digits of every
     number: of the values, and of what the equation gives before it is rounded."""
     return _Viewer(exact).view(derivation)
@@ -114,7 +114,13 @@ class _Viewer:
         exact = ""
         if self.exact and d.rounding is not None and d.rounding.ulp != 0:
             exact = typographic(d.rounding.exact_result) + ("" if d.rounding.exact else "…")
-        return EquationView(d.label or d.address, symbolic(d), numeric(d), self._value(d), exact, because(d))
+        return EquationView(_left(d), symbolic(d), numeric(d), self._value(d), exact, because(d))
+
+
+def _left(d: Derivation) -> str:
+    """What stands before the equals sign; an update makes the new weight from the old one of the same name."""
+    name = d.label or d.address
+    return f"new {name}" if any(operand.label == name for operand in d.operands) else name
 
 
 def _role(d: Derivation) -> str:
@@ -142,10 +148,11 @@ def _words(d: Derivation, verdict: Verdict) -> str:
         case "same bits":
             return f"same {known.bits} bits" if known else "same value"
         case "replayed":
+            op = d.op.removesuffix(".default") or "the op"
             near = f", the equation is {verdict.ulp} ulp off" if verdict.ulp else ""
-            return f"same bits when {d.op or 'the op'} is run again{near}"
+            return f"same bits when {op} is run again{near}"
         case "opaque":
-            return "no equation: " + (f"{d.op} has no rule" if d.op else "what made it is not known")
+            return "no equation"
         case "differs":
             return "DIFFERS from the recorded number" + (f" by {verdict.ulp} ulp" if verdict.ulp else "")
         case "given":
@@ -154,7 +161,8 @@ def _words(d: Derivation, verdict: Verdict) -> str:
 
 def _where(d: Derivation) -> tuple[str, ...]:
     op = d.op.removesuffix(".default")
-    return tuple(part for part in (op, *d.via, _place(d.source)) if part)
+    via = f"by way of {', '.join(each.removesuffix('.default') for each in d.via)}" if d.via else ""
+    return tuple(part for part in (op, via, _place(d.source)) if part)
 
 
 def _place(source: Source | None) -> str:

@@ -26,10 +26,12 @@ _FUNCTIONS = {"rsqrt": "1/√", "sqrt": "√", "sigmoid": "σ"}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text, and how tightly its outermost operator binds (SUM … ATOM)."""
+    """Text, and how tightly its outermost operator binds (SUM … ATOM). `inside`: the text where it does not stand first,
+    when that differs: `(−0.5) · x` for `−0.5 · x`."""
 
     text: str
     level: int = ATOM
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _binary(expr: Bin, atoms: Atoms) -> Piece:
             over, under = write(expr.a, atoms), write(expr.b, atoms)
             if _is_one(expr.b):
                 return over
-            return Piece(f"{_wrap(over, PRODUCT, first=True)} / {_wrap(under, POWER)}", PRODUCT)
+            return _joined(over, "/", under)
         case "**":
             return _power(write(expr.a, atoms), expr.b, atoms)
 
@@ -109,7 +111,7 @@ def _plus(left: Piece, right: Expr, atoms: Atoms) -> Piece:
     flipped = _without_sign(right, atoms)
     if flipped is not None:
         return _minus(left, flipped, _unsigned(atoms))
-    return Piece(f"{_wrap(left, SUM, first=True)} + {_wrap(write(right, atoms), SUM)}", SUM)
+    return Piece(f"{_wrap(left, SUM, first=True)} + {_wrap(write(right, atoms), PRODUCT)}", SUM)
 
 
 def _minus(left: Piece, right: Expr, atoms: Atoms) -> Piece:
@@ -121,8 +123,13 @@ def _times(a: Expr, b: Expr, atoms: Atoms) -> Piece:
         return write(b, atoms)
     if _is_one(b):
         return write(a, atoms)
-    left, right = write(a, atoms), write(b, atoms)
-    return Piece(f"{_wrap(left, PRODUCT, first=True)} · {_wrap(right, PRODUCT)}", PRODUCT)
+    return _joined(write(a, atoms), "·", write(b, atoms))
+
+
+def _joined(left: Piece, sign: str, right: Piece) -> Piece:
+    """A product or quotient. The right side keeps its parentheses: a · (b · c) is rounded otherwise than (a · b) · c."""
+    tail = f" {sign} {_wrap(right, POWER)}"
+    return Piece(_wrap(left, PRODUCT, first=True) + tail, PRODUCT, _wrap(left, PRODUCT) + tail)
 
 
 def _fma(a: Expr, b: Expr, c: Expr, atoms: Atoms) -> Piece:
@@ -156,8 +163,9 @@ def _negative(piece: Piece) -> Piece:
 
 def _wrap(piece: Piece, least: int, first: bool = False) -> str:
     """`piece`, in parentheses when it binds less tightly than `least`; a negative one needs none where it stands first."""
-    loose = piece.level < least or (piece.level == NEGATIVE and not first)
-    return f"({piece.text})" if loose else piece.text
+    if piece.level < least or (piece.level == NEGATIVE and not first):
+        return f"({piece.text})"
+    return piece.text if first else piece.inside or piece.text
 
 
 # ---- signs that belong to the equation
@@ -265,16 +273,30 @@ def _outside_brackets(text: str) -> str:
 
 def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
     info = derivation.sum
-    factors = [[derivation.operands[k].label for k in term.factors] for term in info.terms] if info else []
-    if len(factors) == 1 and info is not None and info.rest_count == 0:
-        return _product([_name(label) for label in factors[0]])
-    if not factors:
-        return Piece("Σᵢ aᵢ·bᵢ" if dot.b is not None else "Σᵢ aᵢ", PRODUCT)
-    first = factors[0]
-    general = [_running([row[i] for row in factors if i < len(row)]) for i in range(len(first))]
-    if len(general) == 2 and general[0] == general[1]:
-        return Piece(f"Σᵢ {general[0]}²", PRODUCT)
-    return Piece("Σᵢ " + "·".join(general), PRODUCT)
+    if info is None or not info.terms:
+        labels = ["aᵢ"] if dot.b is None else ["aᵢ", "bᵢ"]
+        alone = False
+    else:
+        factors = [[derivation.operands[k].label or derivation.operands[k].address for k in t.factors] for t in info.terms]
+        alone = info.count == 1
+        labels = factors[0] if alone else [_running([f[i] for f in factors]) for i in range(len(factors[0]))]
+    pieces = [_name(label) for label in labels]
+    if dot.term is not None:
+        body = write(dot.term, _inside(pieces, _names(derivation)))
+    elif len(pieces) == 2 and pieces[0] == pieces[1] and not alone:
+        body = _power(pieces[0], Num(2), _names(derivation))
+    else:
+        body = _product(pieces)
+    return body if alone else Piece(f"Σᵢ {_wrap(body, PRODUCT, first=True)}", PRODUCT)
+
+
+def _inside(series: list[Piece], atoms: Atoms) -> Atoms:
+    """Atoms for the inside of a sum, where Var(0) and Var(1) are the elements and the equation's own variables follow."""
+
+    def var(k: int) -> Piece:
+        return series[min(k, len(series) - 1)] if k < 2 else atoms.var(k - 2)
+
+    return Atoms(var, atoms.num, atoms.dot, lambda k: k >= 2 and atoms.negated(k - 2))
 
 
 def _running(labels: list[str]) -> str:
@@ -297,11 +319,15 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
     info = derivation.sum
     if info is None or not info.terms:
         return Piece(f"(sum of {len(dot.a)} terms)")
-    parts = [_product([_operand_number(derivation.operands[k]) for k in term.factors]) for term in info.terms]
+    parts = [_numeric_term(dot, [_operand_number(derivation.operands[k]) for k in t.factors], derivation) for t in info.terms]
+    if len(parts) == 1 and not info.rest_count:
+        return parts[0]
     text = " + ".join(_wrap(part, SUM, first=i == 0) for i, part in enumerate(parts))
-    if info.rest_count:
-        text += f" + ({_rest(info)})"
-    return Piece(text, SUM if len(parts) > 1 or info.rest_count else parts[0].level)
+    return Piece(text + (f" + ({_rest(info)})" if info.rest_count else ""), SUM)
+
+
+def _numeric_term(dot: Dot, factors: list[Piece], derivation: Derivation) -> Piece:
+    return _product(factors) if dot.term is None else write(dot.term, _inside(factors, _numbers(derivation)))
 
 
 def _rest(info: SumInfo) -> str:
@@ -312,5 +338,7 @@ def _rest(info: SumInfo) -> str:
 def _product(factors: list[Piece]) -> Piece:
     if len(factors) == 1:
         return factors[0]
-    text = " · ".join(_wrap(factor, PRODUCT, first=i == 0) for i, factor in enumerate(factors))
-    return Piece(text, PRODUCT)
+    product = factors[0]
+    for factor in factors[1:]:
+        product = _joined(product, "·", factor)
+    return product

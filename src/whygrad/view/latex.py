@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["latex"]
+from whygrad.explain.derivation import Derivation
+from whygrad.view.equation import numeric, symbolic
+from whygrad.view.numbers import number
+
+__all__ = ["derivation_latex", "latex"]
 
 _NAME = r"[^\W\d_][\w.:]*(?:\[[\w,]*\])*(?:\.grad)?"
 _TOKEN = re.compile(rf"(?P<partial>∂{_NAME}/∂{_NAME})|(?P<power>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<number>\d[\d.]*(?:e[+-]?\d+)?)|(?P<sum>Σᵢ)|(?P<name>∂?{_NAME})|(?P<other>.)")  # fmt: skip
@@ -12,6 +16,17 @@ _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _OTHER = {"·": r" \cdot ", "−": "-", "≈": r"\approx ", "…": r"\dots ", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}"}  # fmt: skip
 _FUNCTIONS = {"exp", "log", "tanh", "sin", "cos", "max", "min"}
 _GREEK = {"β₁": r"\beta_1", "β₂": r"\beta_2", "ε": r"\epsilon", "λ": r"\lambda", "σ": r"\sigma"}
+
+
+def derivation_latex(derivation: Derivation) -> str:
+    """The equation as three aligned lines, to stand between `$$`: names, numbers, result; the number alone where there is
+    no equation."""
+    result = latex(number(derivation.value, derivation.format).replace("-", "−", 1))
+    left = latex(derivation.label or derivation.address)
+    if derivation.equation is None:
+        return f"{left} = {result}"
+    lines = [f"{left} &= {latex(symbolic(derivation))}", f"&= {latex(numeric(derivation))}", f"&= {result}"]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
 def latex(text: str) -> str:

@@ -21,7 +21,7 @@ from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num
 from whygrad.view.equation import symbolic
 from whygrad.view.numbers import exact_text, hex_text, number
 
-__all__ = ["PythonForm", "python_form"]
+__all__ = ["PythonForm", "derivation_python", "python_form"]
 
 Sum = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
 _SUMS: tuple[Sum, ...] = ("chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact")
@@ -52,6 +52,11 @@ class _Way:
     fused: bool = False
     sum: Sum = "chain, start last"
     torch: bool = False
+
+
+def derivation_python(derivation: Derivation) -> str:
+    """The program's text. Raises OpaqueError as `python_form` does."""
+    return python_form(derivation).source
 
 
 def python_form(derivation: Derivation) -> PythonForm:
@@ -118,14 +123,14 @@ class _Program:
         self.derivation, self.way = derivation, way
         self.width = "f" + way.width.removeprefix("float")
         self.helpers: set[str] = set()
+        self.used: set[int] = set()
         self.names = _identifiers(derivation)
 
     def source(self) -> str:
         equation = self.derivation.equation
         assert equation is not None
         body = self.write(equation)
-        used = {e.k for e in walk(equation) if isinstance(e, Var)} | set(self._terms_used())
-        values = [self._operand(k) for k in sorted(used)]
+        values = [self._operand(k) for k in sorted(self.used)]
         last = self._rounded_result(body)
         comment = f"# {self.derivation.address} = {_line(symbolic(self.derivation))}"
         result = f"result = {last}  # {number(self.derivation.value, self.derivation.format)}"
@@ -149,11 +154,19 @@ class _Program:
 
     def _operand(self, k: int) -> str:
         operand = self.derivation.operands[k]
-        return f"{self.names[k]} = {self.width}({float(operand.value)!r})  # {_line(operand.address)}"
+        literal = self._literal(float(operand.value))
+        return f"{self.names[k]} = {literal if self._is_double(k) else f'{self.width}({literal})'}  # {_line(operand.address)}"
 
-    def _terms_used(self) -> Iterator[int]:
-        for term in self.derivation.sum.terms if self.derivation.sum else ():
-            yield from term.factors
+    def _literal(self, value: float) -> str:
+        return repr(value) if math.isfinite(value) else f'float("{value!r}")'
+
+    def _is_double(self, k: int) -> bool:
+        """A hyperparameter is a Python number: what is computed from it is computed in double precision first."""
+        return self.derivation.operands[k].role == "hyperparameter"
+
+    def _name(self, k: int) -> str:
+        self.used.add(k)
+        return self.names[k]
 
     def _rounded_result(self, body: str) -> str:
         fmt = self.derivation.format
@@ -174,9 +187,11 @@ class _Program:
     def write(self, expr: Expr) -> str:
         match expr:
             case Var(k):
-                return self.names[k]
-            case Num(value, _) | Python(_, value):
-                return f"{self.width}({value!r})"
+                return f"{self.width}({self._name(k)})" if self._is_double(k) else self._name(k)
+            case Num(value, _):
+                return f"{self.width}({self._literal(value)})"
+            case Python(inner, value):
+                return f"{self.width}({self._double(inner, value)})"
             case Neg(a):
                 return f"(-{self.write(a)})"
             case Case(_, inner, _) | Kernel(_, _, inner):
@@ -194,6 +209,19 @@ class _Program:
                 return self._call(name, [self.write(arg) for arg in args])
             case Dot():
                 return self._dot(expr)
+
+    def _double(self, expr: Expr, value: float) -> str:
+        """What Python computed, as Python: `1 - beta1**3`; the bare number where that does not give it again."""
+        operands = {self.names[e.k]: float(self.derivation.operands[e.k].value) for e in walk(expr) if isinstance(e, Var)}
+        text = _double_text(expr, self.names)
+        try:
+            if text and eval(text, {"math": math}, operands) == value:
+                self.used |= {e.k for e in walk(expr) if isinstance(e, Var)}
+                self.helpers |= {"math"} if "math." in text else set()
+                return text
+        except (ArithmeticError, ValueError):
+            pass
+        return self._literal(value)
 
     def _binary(self, expr: Bin) -> str:
         if self.way.fused and expr.op in ("+", "-"):
@@ -239,7 +267,7 @@ class _Program:
         info = self.derivation.sum
         if info is None or not info.terms or dot.term is not None:
             raise OpaqueError(f"the answer for {self.derivation.address} does not hold the terms of its sum; ask its operands")
-        terms = [[self.names[k] for k in term.factors] for term in sorted(info.terms, key=lambda t: t.place)]
+        terms = [[self._name(k) for k in term.factors] for term in sorted(info.terms, key=lambda t: t.place)]
         start = None if dot.init is None else self.write(dot.init)
         if self.way.sum == "exact":
             parts = [" * ".join(f"Fraction(float({x}))" for x in term) for term in terms]
@@ -258,6 +286,25 @@ class _Program:
         if self.way.sum.startswith("fused") and len(term) == 2:
             return self._fma(term[0], term[1], total)
         return f"({total} + {' * '.join(term)})"
+
+
+def _double_text(expr: Expr, names: list[str]) -> str:
+    """`expr` in Python's own numbers; empty for what has no such form."""
+    match expr:
+        case Var(k):
+            return names[k]
+        case Num(value, _):
+            return str(int(value)) if value.is_integer() else repr(value)
+        case Neg(a):
+            return f"-{_double_text(a, names)}"
+        case Bin(op, a, b):
+            return f"({_double_text(a, names)} {op} {_double_text(b, names)})"
+        case Call("sqrt", (a,), _):
+            return f"math.sqrt({_double_text(a, names)})"
+        case Python(a, _):
+            return _double_text(a, names)
+        case _:
+            return ""
 
 
 _GREEK = str.maketrans({"∂": "d", "β": "beta", "ε": "eps", "λ": "lambda", "₁": "1", "₂": "2", "−": "minus_"})

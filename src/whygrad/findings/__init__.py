@@ -1,0 +1,1 @@
+"""One detector per file: what it looks for, its evidence, its remedy."""

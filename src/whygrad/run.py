@@ -1,0 +1,147 @@
+"""A recorded run, as a user holds it. It draws, saves and explains nothing itself: each method asks the room that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whygrad.errors import AddressError, WhygradError
+
+if TYPE_CHECKING:
+    import pandas
+
+    from whygrad.explain.derivation import Derivation as Inert
+    from whygrad.explain.why import Explainer
+    from whygrad.trace.store import Trace
+
+
+class Derivation:
+    """Why a scalar is what it is. Shows itself as text in a terminal and as HTML in a notebook.
+
+    Attributes of the underlying record (`address`, `value`, `verdict`, `operands`, `equation`, `rounding`, `op`, `source`)
+    are attributes here.
+    """
+
+    def __init__(self, inert: Inert) -> None:
+        self.inert = inert
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inert, name)
+
+    def __repr__(self) -> str:
+        from whygrad.render.terminal import derivation_text
+        from whygrad.view.derivation import derivation_view
+
+        return derivation_text(derivation_view(self.inert))
+
+    def _repr_html_(self) -> str:
+        from whygrad.render.html import derivation_html
+        from whygrad.view.derivation import derivation_view
+
+        return derivation_html(derivation_view(self.inert))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `whygrad why --json` prints, as a dict."""
+        from whygrad.view.derivation import to_dict
+
+        return to_dict(self.inert)
+
+    def latex(self) -> str:
+        """The equation with its numbers, for LaTeX."""
+        from whygrad.view.latex import derivation_latex
+
+        return derivation_latex(self.inert)
+
+    def python(self) -> str:
+        """Python code that evaluates to the very bits."""
+        from whygrad.view.python import derivation_python
+
+        return derivation_python(self.inert)
+
+
+class Run:
+    """What one program did: its table, its steps, and an answer for every number in them."""
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self._trace = trace
+        self._explainer: Explainer | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """The recorded data (`whygrad.trace`)."""
+        if self._trace is None:
+            raise WhygradError("nothing was recorded yet: use it as `with whygrad.record() as run:`.")
+        return self._trace
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What recording had to say: numbers that changed unseen, compiled code that ran eagerly, a budget used up."""
+        return self.trace.info.notes
+
+    @property
+    def steps(self) -> list[int]:
+        """Numbers of the steps whose values were kept."""
+        return [info.number for info in self.trace.index if info.kept]
+
+    def table(self) -> pandas.DataFrame:
+        """A row a step, for all steps: loss, prediction, small parameters (after the update) and their gradients; the
+        learning rate where it changes. The index is the iteration; `table().attrs["addresses"]` maps a column to its address."""
+        import pandas
+
+        history = self.trace.history
+        short, columns = history.short_names(), history.shown()
+        frame = pandas.DataFrame(
+            {short[c.name]: history.column(c.name) for c in columns},
+            index=pandas.Index(history.steps, name="iteration"),
+        )
+        frame.attrs["addresses"] = {short[c.name]: c.address for c in columns}
+        frame.attrs["formats"] = {short[c.name]: c.format for c in columns}
+        return frame
+
+    def why(self, what: Any, index: Any = None, *, depth: int | None = None) -> Derivation:
+        """Why a scalar is what it is.
+
+        `what` is an address (`"linear.weight[0,0].grad@3"`) or a live tensor, with `index` naming its element. `depth` is
+        how many operands deep to go; None reaches the inputs and parameters of a small network.
+
+        Raises AddressError (unknown name, index out of range), StepNotKept, ValueDropped.
+        """
+        from whygrad.explain.why import Explainer
+
+        trace = self.trace
+        if self._explainer is None or self._explainer.trace is not trace:
+            self._explainer = Explainer(trace)
+        if isinstance(what, str):
+            return Derivation(self._explainer.why(what, depth))
+        return Derivation(self._why_tensor(what, index, depth))
+
+    def _why_tensor(self, tensor: Any, index: Any, depth: int | None) -> Inert:
+        raise AddressError("a live tensor can be asked only of the run that recorded it; here, give an address.")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run to one file that `whygrad.load` and the commands open anywhere."""
+        from whygrad.trace.file import save_run
+
+        save_run(self.trace, Path(path))
+        return Path(path)
+
+    def __repr__(self) -> str:
+        if self._trace is None:
+            return "<whygrad run: nothing recorded yet>"
+        done = len(self._trace.history.steps)
+        return f"<whygrad run: {done} steps, {len(self.steps)} kept; run.table(), run.why('loss@{max(done - 1, 0)}')>"
+
+    def _repr_html_(self) -> str:
+        from whygrad.render.html import table_html
+        from whygrad.view.table import table_view
+
+        return table_html(table_view(self.trace.history))
+
+
+def load(path: str | Path) -> Run:
+    """Open a saved run. Runs no code and needs no torch until a number is replayed. Raises RunFileError."""
+    from whygrad.trace.file import open_run
+
+    return Run(open_run(Path(path)))
