@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from whygrad.errors import (
@@ -67,28 +65,29 @@ class _LiveRun(Run):
         return super().__repr__()
 
 
-@contextmanager
-def record(steps: str = "all", budget: int | str = "1GB") -> Iterator[Run]:
-    """Record the training that happens inside the `with` block.
+class record:
+    """Record the training that happens inside a `with` block: `with whygrad.record() as run:`.
+
+    The block's value is the Run, to be asked inside the block (about finished steps) or after it.
 
     Args:
         steps: which steps are kept whole: "all", "none", or numbers and ranges such as "0,10:20,-1". The table covers all.
         budget: how many bytes of values are kept at most ("500MB", "2GiB", or a number).
 
-    Yields:
-        The Run, to be asked inside the block (about finished steps) or after it.
-
     Raises:
         WhygradError: options that cannot be read, or a program that is being recorded already.
     """
-    from whygrad.recorder.record import Recording
 
-    recording = Recording(steps, budget)
-    run = _LiveRun(recording)
-    recording.start()
-    try:
-        yield run
-    except BaseException as error:
-        recording.stop(error)
-        raise
-    recording.stop(None)
+    def __init__(self, steps: str = "all", budget: int | str = "1GB") -> None:
+        self._options = (steps, budget)
+
+    def __enter__(self) -> Run:
+        from whygrad.recorder.record import Recording
+
+        self._recording = Recording(*self._options)
+        run = _LiveRun(self._recording)
+        self._recording.start()
+        return run
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self._recording.stop(error)

@@ -134,6 +134,8 @@ class Tape(TorchDispatchMode):
         self.limit = 1 << 62
         self.module: Any = None
         self.compiled = False
+        self.written: Leaf | None = None
+        self.made = False
         self.region = -1
         self.in_backward = False
         self._uninitialised: set[int] = set()
@@ -151,6 +153,9 @@ class Tape(TorchDispatchMode):
 
     def on_backward(self, loss: Tensor | None) -> None:
         """A backward pass is about to run, from `loss` when it is known."""
+
+    def on_written(self, leaf: Leaf) -> None:
+        """The write that `on_write` announced by setting `written` is done."""
 
     def on_held(self) -> None:
         """More than `limit` bytes of results are held."""
@@ -193,11 +198,15 @@ class Tape(TorchDispatchMode):
                     made = True
                     self.on_grad_op()
         self._last_seq = seq
+        self.made = made
         args = self._hold_leaves(args)
         if info.writes:
             self._before_write(info, args, kwargs)
         rng = _generator_state(kwargs) if info.random else None
         out = call(*args, **kwargs) if kwargs else call(*args)
+        if self.written is not None:
+            leaf, self.written = self.written, None
+            self.on_written(leaf)
         if info.uninitialised:
             self._uninitialised.add(storage_key(out))
         if self.holding:

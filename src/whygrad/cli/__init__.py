@@ -17,7 +17,7 @@ from whygrad.errors import WhygradError
 
 __all__ = ["main"]
 
-COMMANDS = ("table", "why", "demo", "grad_fn")
+COMMANDS = ("run", "table", "why", "demo", "grad_fn")
 """Modules of this package: each has `add_parser(subparsers)`, which sets `main` (arguments → exit code)."""
 
 _EPILOG = """\

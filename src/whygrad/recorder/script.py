@@ -133,7 +133,7 @@ def check_out(out: Path) -> None:
 def _find_script(target: str) -> _Program:
     if not os.path.exists(target):  # noqa: PTH110
         raise ScriptError(f"there is no file {target!r} (looked in {Path.cwd()}).")
-    path = os.path.abspath(target)  # noqa: PTH100 - `resolve` would follow links, which __file__ does not
+    path = os.path.join(os.getcwd(), target)  # noqa: PTH109, PTH118 - as python makes __file__: neither links nor dots resolved
     if os.path.isdir(path):  # noqa: PTH112
         raise ScriptError(f"{target} is a directory. Name the script in it, or run a package with -m.")
     try:

@@ -60,7 +60,9 @@ class Session(Tape):
         self._entered = False
         self._handles: list[Any] = []
         self._small: dict[str, Tensor] = {}
+        self._after: dict[int, Tensor] = {}
         self._used: dict[int, Leaf] = {}
+        self._since: dict[int, int] = {}
         self._first = 0
         self._check_assignment = False
         self.predictions = Predictions()
@@ -140,6 +142,8 @@ class Session(Tape):
         known = self.leaves.get(id(tensor))
         if known is not None and known.tensor is tensor and known.pointer != tensor.data_ptr():
             self._update_by_assignment()
+            if not self._had_backward:
+                self._used.pop(id(tensor), None)
             self.hold_instead(tensor, known.alias, [step.events for step in self.closed if step.keep])
         leaf = super().register_leaf(tensor)
         if known is None and self._had_backward and not self._updated and not self.in_backward and self.region < 0:
@@ -188,6 +192,15 @@ class Session(Tape):
                 self._take_grads()
             self._updated = True
             self._update_end = index + 1
+            self.written = leaf
+
+    def on_written(self, leaf: Leaf) -> None:
+        self._snapshot(leaf)
+
+    def _snapshot(self, leaf: Leaf) -> None:
+        """What an update left: the table's numbers, and what the next step must find unless something unseen wrote."""
+        if leaf.alias.numel() <= SMALL:
+            self._after[id(leaf.tensor)] = leaf.alias.clone()
 
     def before_write(self, tensor: Tensor) -> None:
         with self.lock:
@@ -245,6 +258,11 @@ class Session(Tape):
             self._update_end = self.index
             if call is None:
                 self._see_state(optimizer)
+            self._pause()
+            for leaf in self._used.values():
+                self._snapshot(leaf)
+                leaf.version = leaf.tensor._version
+            self._resume()
 
     def _pause(self) -> None:
         """Stop watching; nobody may read a closed step's memory until `_resume`."""
@@ -280,7 +298,13 @@ class Session(Tape):
 
     def alias(self, tensor: Tensor) -> Tensor:
         alias = super().alias(tensor)
-        self._used.setdefault(id(tensor), self.leaves[id(tensor)])
+        if self.made:
+            self._since.setdefault(id(tensor), self.index)
+        if id(tensor) not in self._used:
+            leaf = self._used[id(tensor)] = self.leaves[id(tensor)]
+            if leaf.version != tensor._version and not any(key == leaf.key for _, key in self.writes.order):
+                self.note(UNSEEN.format(name=self._name_of_leaf(tensor), step=self.number))
+            leaf.version = tensor._version
         return alias
 
     def _name_of_leaf(self, tensor: Tensor) -> str:
@@ -352,7 +376,7 @@ class Session(Tape):
         self._updated = self._had_backward = self._grad_op = False
         self._loss = None
         self._grads, self._lr = [], []
-        self.leaves, self._used = self._used, {}
+        self.leaves, self._used, self._since = self._used, {}, {}
         self._leaf_names = {key: each for key, each in self._leaf_names.items() if key in self.leaves}
         self.held = self.cloned = 0
         self.limit = self.keep.budget
@@ -380,7 +404,7 @@ class Session(Tape):
         small: list[tuple[str, Tensor]] = []
         for leaf in list(self._used.values()):
             name, before = self._name_of_leaf(leaf.tensor), leaf
-            step.seen.append(Seen(step.first, name, leaf.alias, "before", create=True))
+            step.seen.append(Seen(self._since.get(id(leaf.tensor), step.first), name, leaf.alias, "before", create=True))
             if leaf.alias.numel() <= SMALL:
                 self._check_unseen(step, name, leaf.alias)
             if leaf.pointer != leaf.tensor.data_ptr():
@@ -389,8 +413,10 @@ class Session(Tape):
                 self.hold_instead(leaf.tensor, before.alias, [step.events])
             step.seen.append(Seen(end, name, leaf.alias, "parameter", create=True))
             if leaf.alias.numel() <= SMALL:
-                small.append((name, leaf.alias.clone()))
+                after = self._after.get(id(leaf.tensor))
+                small.append((name, leaf.alias.clone() if after is None else after))
         self._small = dict(small)
+        self._after = {}
         return small
 
     def _check_unseen(self, step: RawStep, name: str, alias: Tensor) -> None:
@@ -405,11 +431,7 @@ class Session(Tape):
             return
         if any(key == storage_key(alias) for _, key in step.writes) and not entries:
             return
-        self.note(
-            f"{name} changed between steps {step.number - 1} and {step.number} without a PyTorch op: a write through "
-            "numpy, another thread, or memory shared with another program. The numbers before and after are recorded, "
-            "the change itself has no explanation."
-        )
+        self.note(UNSEEN.format(name=name, step=step.number))
 
     def note(self, text: str) -> None:
         """Say something about the recording, once."""
@@ -478,6 +500,11 @@ class Session(Tape):
         until = max((s.last for s in self.closed if s.keep and s.last <= step.first), default=None)
         self.writes.forget(step.first, step.last, {key for _, key in step.writes}, until)
 
+
+UNSEEN = (
+    "{name} was changed before step {step} without a recorded op: a write through numpy, another thread, or memory shared "
+    "with another program. The numbers before and after are recorded, the change itself has no explanation."
+)
 
 COMPILED = (
     "torch.compile was asked for, but under recording PyTorch runs the program eagerly: the numbers are those of eager mode "

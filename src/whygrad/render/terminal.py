@@ -76,7 +76,7 @@ def show(text: Text, stream: TextIO | None = None, screen: Screen | None = None)
 
 def plain_text(text: Text, screen: Screen) -> str:
     """`text` without colours, and in ASCII where the screen wants that."""
-    plain = "\n".join(line.rstrip() for line in text.plain.split("\n"))
+    plain = "\n".join(line.rstrip() for line in text.plain.replace("\u00a0", " ").split("\n"))
     return plain.translate(_ASCII).encode("ascii", "backslashreplace").decode() if screen.ascii else plain
 
 
@@ -99,6 +99,9 @@ def draw_derivation(view: DerivationView, screen: Screen) -> Text:
     """The tree: under each number its equation, with names and with numbers, what was checked, and where it came from."""
     text = Text()
     _node(view, text, screen, "", "")
+    if _any_more(view):
+        text.append("\n")
+        _wrapped("▸ can be asked further: by its address, or with a greater depth", text, screen, "", "dim")
     text.rstrip()
     return text
 
@@ -118,6 +121,10 @@ def _node(view: DerivationView, text: Text, screen: Screen, first: str, rest: st
         _node(child, text, screen, rest + ("└─ " if i == last else "├─ "), rest + ("   " if i == last else "│  "))
 
 
+def _any_more(view: DerivationView) -> bool:
+    return view.more or any(_any_more(child) for child in view.children)
+
+
 def _is_tall(view: DerivationView) -> bool:
     return not view.seen and (view.equation is not None or bool(view.children))
 
@@ -133,7 +140,7 @@ def _heading(view: DerivationView, text: Text, indent: str) -> None:
         words = view.role
         if view.verdict.sign == "given":
             words += f" · {view.verdict.words}"
-        text.append(f"  {words}", "dim")
+        text.append(f"  {words}" + (" ▸" if view.more else ""), "dim")
     text.append("\n")
 
 
@@ -175,8 +182,6 @@ def _verdict(view: DerivationView, text: Text, screen: Screen, indent: str) -> N
             text.append(line, "dim")
         text.append("\n")
     _reasons(verdict, text, screen, indent)
-    if view.more:
-        _wrapped("… asks further with a larger --depth", text, screen, indent, "dim")
 
 
 def _reasons(verdict: VerdictView, text: Text, screen: Screen, indent: str) -> None:

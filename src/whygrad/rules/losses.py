@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from whygrad.rules.activations import ONE, add, div, mul, sub
+from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Round, Var
+from whygrad.rules.expr import Call, Case, Dot, Expr, Num, Round, Var
 from whygrad.rules.registry import rule
 
 NONE, MEAN, SUM = 0, 1, 2
@@ -31,10 +31,9 @@ def reduced(c: OpCall, i: Index, term: Term, reduction: int) -> Expr:
     return total if reduction == SUM else div(total, Num(float(len(total.a)), "n"))
 
 
-def share(c: OpCall, x: Operand, reduction: int, top: float = 1.0, text: str = "1/n") -> Expr:
+def share(x: Operand, reduction: int, top: float = 1.0, text: str = "1/n") -> Num:
     """The factor of a loss's derivative: `top/n` for a mean, one double that is rounded to the width, else `top`."""
-    n = max(x.value.numel, 1)
-    return Num(top / n, text) if reduction == MEAN else Num(top)
+    return Num(top / max(x.value.numel, 1), text) if reduction == MEAN else Num(top)
 
 
 @rule("aten.mse_loss")
@@ -47,10 +46,79 @@ def mse_loss(c: OpCall, i: Index) -> Expr:
 def mse_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂aᵢ = (2/n)·(aᵢ − bᵢ)·g`."""
     g, a, b = (c.t(k).broadcast(i) for k in range(3))
-    return mul(share(c, c.t(1), reduction_of(c, 3), 2.0, "2/n"), sub(a, b), g)
+    return mul(share(c.t(1), reduction_of(c, 3), 2.0, "2/n"), sub(a, b), g)
 
 
-def _branch(is_so: bool, yes: tuple[str, Callable[[], Expr]], no: tuple[str, Callable[[], Expr]], texts: tuple[str, str]) -> Expr:
-    """One of two branches, with the other's text."""
-    condition, value = yes if is_so else no
-    return Case(condition, value(), texts[1] if is_so else texts[0])
+def _less(a: Expr, b: Expr, then: Expr, otherwise: Expr) -> Expr:
+    """`then` if a < b, else `otherwise`, where it differs from term to term."""
+    return Call("where", (Call("less", (a, b)), then, otherwise))
+
+
+def _distance(c: OpCall, i: Index) -> float:
+    a, b = (c.t(k).item(_at(c.t(k), i)) for k in (0, 1))
+    return abs(a - b)
+
+
+def _at(x: Operand, i: Index) -> Index:
+    tail = i[len(i) - len(x.shape) :] if x.shape else ()
+    return tuple(0 if n == 1 else k for k, n in zip(tail, x.shape, strict=True))
+
+
+def _two_parts(c: OpCall, i: Index, bound: float, name: str, near: Callable[[Expr], Expr], far: Callable[[Expr], Expr]) -> Expr:
+    """A loss of z = |a − b| that is quadratic below `bound` and linear from there."""
+
+    def term(a: Expr, b: Expr) -> Expr:
+        z = Call("abs", (sub(a, b),))
+        return _less(z, Num(bound, name), near(z), far(z))
+
+    if reduction_of(c, 2) != NONE:
+        return reduced(c, i, term, reduction_of(c, 2))
+    z = Call("abs", (sub(c.t(0).broadcast(i), c.t(1).broadcast(i)),))
+    if _distance(c, i) < bound:
+        return Case(f"|a − b| < {name}", near(z), "the linear part")
+    return Case(f"|a − b| ≥ {name}", far(z), "the quadratic part")
+
+
+@rule("aten.smooth_l1_loss", rounds="each")
+def smooth_l1_loss(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = ½·z²/β if z < β, else z − ½·β`, z = |aᵢ − bᵢ|."""
+    beta = float(c.arg(3, "beta", 1.0))  # pyright: ignore[reportArgumentType]
+    half, b = Num(0.5, "½"), Num(beta, "β")
+    return _two_parts(c, i, beta, "β", lambda z: div(mul(half, z, z), b), lambda z: sub(z, mul(half, b)))
+
+
+@rule("aten.huber_loss", rounds="each")
+def huber_loss(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = ½·z² if z < δ, else δ·(z − ½·δ)`, z = |aᵢ − bᵢ|."""
+    delta = float(c.arg(3, "delta", 1.0))  # pyright: ignore[reportArgumentType]
+    half, d = Num(0.5, "½"), Num(delta, "δ")
+    return _two_parts(c, i, delta, "δ", lambda z: mul(half, z, z), lambda z: mul(d, sub(z, mul(half, d))))
+
+
+def _slope(c: OpCall, i: Index, bound: float, name: str, outer: tuple[Expr, ...], inner: Callable[[Expr, Expr], Expr]) -> Expr:
+    """The derivative of such a loss: ±outer from `bound` on, else `inner(a − b, g)`."""
+    g, a, b = (c.t(k).broadcast(i) for k in range(3))
+    x = c.t(1).item(_at(c.t(1), i)) - c.t(2).item(_at(c.t(2), i))
+    difference = sub(a, b)
+    if x <= -bound:
+        first = Num(-outer[0].value, "−" + outer[0].text if outer[0].text else "")  # pyright: ignore[reportAttributeAccessIssue]
+        return Case(f"a − b ≤ −{name}", mul(first, g, *outer[1:]), "the quadratic part's slope")
+    if x >= bound:
+        return Case(f"a − b ≥ {name}", mul(outer[0], g, *outer[1:]), "the quadratic part's slope")
+    return Case(f"|a − b| < {name}", inner(difference, g), "the linear part's slope")
+
+
+@rule("aten.smooth_l1_loss_backward", rounds="each")
+def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`."""
+    beta = float(c.arg(4, "beta", 1.0))  # pyright: ignore[reportArgumentType]
+    norm = share(c.t(1), reduction_of(c, 3))
+    return _slope(c, i, beta, "β", (norm,), lambda x, g: div(mul(norm, x, g), Num(beta, "β")))
+
+
+@rule("aten.huber_loss_backward", rounds="each")
+def huber_loss_backward(c: OpCall, i: Index) -> Expr:
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`."""
+    delta = float(c.arg(4, "delta", 1.0))  # pyright: ignore[reportArgumentType]
+    norm = share(c.t(1), reduction_of(c, 3))
+    return _slope(c, i, delta, "δ", (norm, Num(delta, "δ")), lambda x, g: mul(norm, x, g))

@@ -16,6 +16,8 @@ from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signe
 __all__ = ["DerivationView", "EquationView", "VerdictView", "to_dict", "derivation_view"]
 
 Sign = Literal["same", "replayed", "opaque", "differs", "given"]
+_SHORT = 40
+"""A reason of at most so many characters stands in the heading."""
 _SIGNS: dict[str, Sign] = {"same bits": "same", "replayed": "replayed", "opaque": "opaque", "differs": "differs", "given": "given"}
 _ROLES: dict[Role, str] = {
     "parameter": "parameter",
@@ -133,7 +135,10 @@ def _role(d: Derivation) -> str:
 def _verdict(d: Derivation) -> VerdictView:
     verdict = d.verdict
     rounding = "" if d.rounding is None or verdict.kind == "given" else _rounded(d.rounding.ulp)
-    return VerdictView(_SIGNS[verdict.kind], _words(d, verdict), rounding, verdict.how, verdict.reason)
+    words, reason = _words(d, verdict), verdict.reason
+    if verdict.kind == "given" and reason and len(reason) <= _SHORT:
+        words, reason = reason, ""
+    return VerdictView(_SIGNS[verdict.kind], words, rounding, verdict.how, reason)
 
 
 def _rounded(ulp: float) -> str:

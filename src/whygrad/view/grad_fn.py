@@ -70,7 +70,7 @@ def explain_grad_fn(name: str, step: Step | None = None) -> GradFnView:
     """
     plain = re.sub(r"^<?(?:grad_fn=)?<?|(?: object at 0x\w+)?>*$", "", name.strip())
     if plain in _SPECIAL:
-        return GradFnView(plain, f"{plain} is {_SPECIAL[plain]}", "", ())
+        return GradFnView(plain, f"{plain} is {_SPECIAL[plain]}", "", _made(plain, step))
     match = _NAME.fullmatch(plain)
     if match is None:
         raise AddressError(

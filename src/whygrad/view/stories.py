@@ -31,11 +31,12 @@ def lost_updates_sentence(found: LostUpdates, short: str) -> str:
     text = f"In {where} {short} stands still at {_values(updates, found.format)} although its gradient is not zero: {what}."
     if all(update.rounds_away for update in updates):
         largest = max(updates, key=lambda update: abs(update.update))
-        most = "The update" if len(updates) == 1 else "Even the largest of these updates"
+        size = typographic(number(abs(largest.gradient), found.format))
+        product = f"lr · gradient = {number(largest.lr, 'float64')} · {size} {_equals(about(abs(largest.update)))}"
         text += (
-            f" {most}, lr · gradient = {number(largest.lr, 'float64')} · {_factor(largest.gradient, found.format)}, is in size"
-            f" {about(abs(largest.update))}, less than half the spacing of {found.format} numbers at {value}, "
-            f"{about(largest.half_ulp)}; so the sum is rounded back to the number it was."
+            f" In size, {'it' if len(updates) == 1 else 'even the largest'} ({_unbroken(product)}) is less than half the spacing of "
+            f"{found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is rounded back to the number "
+            "it was."
         )
     return text
 
@@ -46,9 +47,13 @@ def _values(updates: tuple[LostUpdate, ...], fmt: str) -> str:
     return ", then ".join(shown) + (", …" if len(values) > 3 else "")
 
 
-def _factor(value: float, fmt: str) -> str:
-    text = typographic(number(value, fmt))
-    return f"({text})" if value < 0 else text
+def _equals(text: str) -> str:
+    return text if text.startswith("≈") else f"= {text}"
+
+
+def _unbroken(text: str) -> str:
+    """With spaces at which no line is broken."""
+    return text.replace(" ", "\u00a0")
 
 
 def exact_zero_sentence(found: ExactZero, fmt: str, target: float | None) -> str:

@@ -1,0 +1,147 @@
+"""Losses over classes and over probabilities: NLL, binary cross-entropy, and the pieces that KL divergence and
+cross-entropy are put together from (aten/src/ATen/native/LossNLL.cpp, Loss.cpp, cpu/BinaryOpsKernel.cpp)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from whygrad.rules.activations import ONE, add, div, mul, sub
+from whygrad.rules.call import Index, OpCall
+from whygrad.rules.expr import Call, Case, Dot, Expr, Neg, Num, Round, Var
+from whygrad.rules.losses import MEAN, NONE, SUM
+from whygrad.rules.registry import rule
+
+NARROW = ("float16", "bfloat16")
+
+
+def _picked(c: OpCall, target: int) -> np.ndarray:
+    """(n, ndim) indices of the elements that the targets pick, ignored ones left out."""
+    labels = c.t(target)
+    classes = np.asarray(c.trace.content(c.step, labels.value)).reshape(-1)
+    kept = np.flatnonzero(classes != c.arg(target + 3, default=-100))
+    columns = classes[kept].astype(np.int64)
+    one_row = len(c.t(target - 1).shape) == 1
+    return columns.reshape(-1, 1) if one_row else np.stack([kept, columns], axis=1)
+
+
+def _total_weight(c: OpCall) -> Expr:
+    """`Σ w` over the targets' classes; n without weights."""
+    picked = _picked(c, 1)
+    if not c.has(2):
+        return Num(float(len(picked)), "n")
+    return Dot(c.t(2).at(picked[:, -1:]))
+
+
+@rule("aten.nll_loss_forward")
+def nll_loss(c: OpCall, i: Index) -> Expr:
+    """`y = −Σₙ w[tₙ]·x[n,tₙ]`, for the mean divided by Σₙ w[tₙ]; x holds log-probabilities, t the classes."""
+    x, reduction = c.t(0), int(c.arg(3))  # pyright: ignore[reportArgumentType]
+    if reduction == NONE and len(x.shape) > 1:
+        label = int(c.t(1).item(i))
+        c.t(1)[i]
+        if label == c.arg(4, default=-100):
+            return Case("the target is ignored", Num(0), "−x")
+        picked = Neg(x[(*i, label)])
+        return mul(picked, c.t(2)[(label,)]) if c.has(2) else picked
+    places = _picked(c, 1)
+    if not len(places):
+        return Num(float("nan") if reduction == MEAN else 0.0, "0/0" if reduction == MEAN else "")
+    weights = c.t(2).at(places[:, -1:]) if c.has(2) else None
+    total = Dot(x.at(places), weights, term=Neg(Var(0)) if weights is None else Neg(mul(Var(0), Var(1))))
+    if reduction != MEAN:
+        return total
+    return div(total, _total_weight(c))
+
+
+@rule("aten.nll_loss_forward", output=1)
+def nll_loss_weight(c: OpCall, i: Index) -> Expr:
+    """`Σₙ w[tₙ]`: what the mean divides by; 0 where nothing is reduced."""
+    if c.arg(3) == NONE and len(c.t(0).shape) > 1:
+        return Num(0)
+    return _total_weight(c)
+
+
+@rule("aten.nll_loss_backward")
+def nll_loss_backward(c: OpCall, i: Index) -> Expr:
+    """`∂x[n,tₙ] = −w[tₙ]·g`, for the mean `/ Σ w`; 0 for every other class."""
+    g, labels, reduction = c.t(0), c.t(2), int(c.arg(4))  # pyright: ignore[reportArgumentType]
+    at = i[:-1] if labels.shape else ()
+    label = int(labels.item(at))
+    labels[at]
+    if label == c.arg(5, default=-100):
+        return Case("the target is ignored", Num(0), "−g")
+    if label != i[-1]:
+        return Case(f"the target is class {label}", Num(0), "−g")
+    grad: Expr = Neg(g.broadcast(at))
+    if reduction == MEAN:
+        grad = div(grad, c.t(6)[()])
+    return Case(f"the target is class {label}", mul(grad, c.t(3)[(label,)]) if c.has(3) else grad)
+
+
+def _reduced(c: OpCall, i: Index, term: Expr, series: tuple[int, int], reduction: int) -> Expr:
+    a, b = (c.t(k) for k in series)
+    total = Dot(a.all(), b.all(), term=term)
+    return total if reduction == SUM else div(total, Num(float(len(total.a)), "n"))
+
+
+def _log(name: str, x: Expr) -> Expr:
+    """A logarithm not below −100, so that a probability of 0 costs 100 and not infinity."""
+    return Call("max", (Call(name, (x,)), Num(-100)))
+
+
+def _bce(p: Expr, t: Expr) -> Expr:
+    """`(t − 1)·log(1 − p) − t·log p`."""
+    return sub(mul(sub(t, ONE), _log("log1p", Neg(p))), mul(t, _log("log", p)))
+
+
+@rule("aten.binary_cross_entropy", rounds="each")
+def binary_cross_entropy(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = −w·(tᵢ·log pᵢ + (1 − tᵢ)·log(1 − pᵢ))`, logarithms not below −100; summed, and for the mean divided by n."""
+    reduction = int(c.arg(3, default=MEAN))  # pyright: ignore[reportArgumentType]
+    if reduction == NONE:
+        loss = _bce(c.t(0)[i], c.t(1)[i])
+        return mul(loss, c.t(2).broadcast(i)) if c.has(2) else loss
+    return _reduced(c, i, _bce(Var(0), Var(1)), (0, 1), reduction)
+
+
+@rule("aten.binary_cross_entropy_backward", rounds="each")
+def binary_cross_entropy_backward(c: OpCall, i: Index) -> Expr:
+    """`∂pᵢ = g·(pᵢ − tᵢ) / max((1 − pᵢ)·pᵢ, 1e−12)`, times w, for the mean over n."""
+    g, p, t = (c.t(k).broadcast(i) for k in range(3))
+    grad = div(mul(g, sub(p, t)), Call("max", (mul(sub(ONE, p), p), Num(1e-12))))
+    grad = mul(grad, c.t(3).broadcast(i)) if c.has(3) else grad
+    if int(c.arg(4, default=MEAN)) == MEAN:  # pyright: ignore[reportArgumentType]
+        return div(grad, Num(float(c.t(1).value.numel), "n"))
+    return grad
+
+
+def _log_sigmoid(x: Expr) -> Expr:
+    return sub(Call("min", (Num(0), x)), Call("log1p", (Call("exp", (Neg(Call("abs", (x,))),)),)))
+
+
+@rule("aten.binary_cross_entropy_with_logits", rounds="each")
+def binary_cross_entropy_with_logits(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = (1 − tᵢ)·xᵢ − log σ(xᵢ)`, with pos_weight `(1 − tᵢ)·xᵢ − (1 + (w − 1)·tᵢ)·log σ(xᵢ)`."""
+    x, t = c.t(0), c.t(1)
+    reduction = int(c.arg(4, default=MEAN))  # pyright: ignore[reportArgumentType]
+    if reduction == NONE:
+        return _with_logits(c, x[i], t[i], i)
+    return _reduced(c, i, _with_logits(c, Var(0), Var(1), i), (0, 1), reduction)
+
+
+def _with_logits(c: OpCall, x: Expr, t: Expr, i: Index) -> Expr:
+    log = _log_sigmoid(x)
+    if c.has(3):
+        log = mul(log, add(mul(sub(c.t(3).broadcast(i), ONE), t), ONE))
+    loss = sub(mul(sub(ONE, t), x), log)
+    return mul(loss, c.t(2).broadcast(i)) if c.has(2) else loss
+
+
+@rule("aten.xlogy")
+def xlogy(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = xᵢ·log bᵢ`, 0 where xᵢ is 0."""
+    x = c.t(0)
+    if x.item(i) == 0:
+        x[i]
+        return Case("x = 0", Num(0), "x · log(b)")
+    return mul(x[i], Call("log", (c.t(1).broadcast(i) if c.has(1) else c.number(1),)))
