@@ -70,6 +70,9 @@ class Freezer:
 
     def skip(self, step: RawStep) -> None:
         """Pass over a step whose values are not kept: only its writes matter to later ones."""
+        for tensor in step.survivors:
+            self._storage(tensor, False, step.first)
+        step.survivors = []
         for index, key in step.writes:
             known = self._storages.get(key)
             if known is not None:

@@ -46,7 +46,8 @@ class Seen:
 
 @dataclass(slots=True)
 class RawStep:
-    """Events `first` … of one step, and what was seen of names along the way, in order of `index`."""
+    """Events `first` … of one step, and what was seen of names along the way, in order of `index`. `survivors`: the
+    parameters of a step that is not kept, whose writes later steps must know of."""
 
     number: int
     first: int
@@ -61,6 +62,7 @@ class RawStep:
     why_not: str = ""
     last: int = 0
     writes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    survivors: list[Tensor] = field(default_factory=list[Tensor])
     seen: list[Seen] = field(default_factory=list[Seen])
     notes: list[str] = field(default_factory=list[str])
 

@@ -35,25 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code: 0, 2 for what the user can put right, 130 after Ctrl-C, 141 when the reader of the
     output has gone."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    unknown = _unknown_command(arguments)
+    if unknown:
+        parser.print_usage(sys.stderr)
+        print(f"whygrad: {unknown}", file=sys.stderr)
+        return 2
     try:
-        parser = build_parser()
-        unknown = _unknown_command(arguments)
-        if unknown:
-            parser.print_usage(sys.stderr)
-            print(f"whygrad: {unknown}", file=sys.stderr)
-            return 2
         args = parser.parse_args(arguments)
-        if args.version:
-            print(f"whygrad {version('whygrad')}")
-            return 0
-        if args.command is None:
-            parser.print_help()
-            return 0
-        code: int = args.main(args)
-        sys.stdout.flush()
-        return code
     except SystemExit as stop:  # argparse, after --help or a usage error
         return stop.code if isinstance(stop.code, int) else 2
+    try:
+        return _run(parser, args)
     except WhygradError as error:
         print(f"whygrad: {error}", file=sys.stderr)
         return 2
@@ -62,6 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:
         return 130
+
+
+def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    code = 0
+    if args.version:
+        print(f"whygrad {version('whygrad')}")
+    elif args.command is None:
+        parser.print_help()
+    else:
+        code = args.main(args)
+    sys.stdout.flush()
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:

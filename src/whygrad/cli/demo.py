@@ -33,7 +33,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("name", choices=tuple(EXPLAINED), metavar="NAME", help="neuron or xor")
     parser.add_argument("--format", choices=FORMATS, help="number format of weights and data (neuron: float16, xor: float32)")
     parser.add_argument("--steps", type=_steps, metavar="N", help="training steps (neuron: 20, xor: 200)")
-    parser.add_argument("-o", "--output", metavar="RUN", help="where the run is saved (NAME.why)")
+    parser.add_argument("-o", "--out", metavar="RUN", help="where the run is saved (NAME.why)")
 
 
 def _steps(text: str) -> int:
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
 
     fmt = args.format or DEFAULT_FORMAT[args.name]
     steps = args.steps or DEFAULT_STEPS[args.name]
-    output = Path(args.output or f"{args.name}.why")
+    output = Path(args.out or f"{args.name}.why")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one thread: the same bits, and the same order of summation, on every machine of a kind
     try:

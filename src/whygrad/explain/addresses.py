@@ -204,7 +204,7 @@ class Resolver:
             example = index_text(tuple(0 for _ in shape))
             raise AddressError(f"{what!r} has shape {shape}: say which element, such as {parsed.name}{example}.")
         if len(index) != len(shape):
-            if value.numel == 1 and all(i == 0 for i in index):
+            if value.numel == 1 and index == (0,):
                 return tuple(0 for _ in shape)
             raise AddressError(
                 f"no value {parsed.text!r}: its shape is {shape}, so it takes {len(shape)} "

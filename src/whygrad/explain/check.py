@@ -13,7 +13,7 @@ from whygrad.explain.evaluate import Found, Inputs, search
 from whygrad.floats import FORMATS, NumberFormat, number_format
 from whygrad.floats.summation import Order
 from whygrad.rules.call import Hyper, Index, OpCall
-from whygrad.rules.expr import Dot, Expr, walk
+from whygrad.rules.expr import Dot, Drawn, Expr, walk
 from whygrad.rules.orders import KernelCall, candidates
 from whygrad.rules.registry import Rule, find_rule
 from whygrad.trace.model import Op, Ref, Step, Value
@@ -40,7 +40,7 @@ class Checked:
     @property
     def random(self) -> bool:
         """Whether the element was drawn by a random generator."""
-        return any(type(node).__name__ == "Drawn" for node in walk(self.expr))
+        return any(isinstance(node, Drawn) for node in walk(self.expr))
 
 
 class Checker:
@@ -177,7 +177,7 @@ def _width(rule: Rule, call: OpCall, output: Value) -> NumberFormat:
     name = output.dtype
     if name not in FORMATS:
         return number_format("float64")
-    if rule.rounds == "each" or name in ("float32", "float64"):
+    if rule.rounds in ("each", name) or name in ("float32", "float64"):
         return number_format(name)
     return number_format("float32")
 

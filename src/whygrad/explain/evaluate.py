@@ -16,7 +16,7 @@ from whygrad.floats.elementary_arithmetic import SCALAR
 from whygrad.floats.elementary_library import LIBRARY
 from whygrad.floats.summation import Order
 from whygrad.floats.summation import evaluate as evaluate_sum
-from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 
 Array = np.ndarray[Any, Any]
 ELEMENTARY = frozenset({"exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"})  # fmt: skip
@@ -107,6 +107,8 @@ class _Evaluator:
                 return self.rnd(value)
             case Python(_, value):
                 return self.rnd(value)
+            case Drawn(value, _):
+                return value
             case Neg(a):
                 return -self.run(a)
             case Round(a, name):
@@ -216,6 +218,10 @@ def plain_function(name: str, args: list[float]) -> float:
                 return float(getattr(np, name)(args[0]))
             case "step":
                 return 1.0 if args[0] > 0 else 0.0
+            case "less":
+                return 1.0 if args[0] < args[1] else 0.0
+            case "where":
+                return args[1] if args[0] else args[2]
             case _:
                 raise ValueError(f"no function {name!r}")
 

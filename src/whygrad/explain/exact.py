@@ -10,7 +10,7 @@ import numpy as np
 
 from whygrad.explain.evaluate import Inputs
 from whygrad.floats import elementary
-from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var
 
 Exact = Any
 """A Fraction, or an mpmath number once something irrational came in."""
@@ -38,7 +38,7 @@ def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
             if values[k] is None:
                 raise Undefined("an operand is not finite")
             return values[k]
-        case Num(value, _):
+        case Num(value, _) | Drawn(value, _):
             return _finite(value)
         case Python(inner, value):
             # What the program computed in double precision is that double; how it came about is its own equation.
@@ -97,6 +97,10 @@ def _call(name: str, args: list[Exact]) -> Exact:
         return abs(args[0])
     if name in ("max", "min"):
         return (max if name == "max" else min)(args)
+    if name == "less":
+        return Fraction(int(args[0] < args[1]))
+    if name == "where":
+        return args[1] if args[0] else args[2]
     if name in ("sign", "step"):
         x = args[0]
         return Fraction((x > 0) - (x < 0)) if name == "sign" else Fraction(int(x > 0))

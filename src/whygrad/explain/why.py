@@ -122,9 +122,19 @@ class Explainer:
         if isinstance(found, tuple) or match[1] in ("beta1", "beta2"):
             betas = groups[place].get("betas")
             found = betas[int(match[1][-1]) - 1] if isinstance(betas, tuple) and match[1].startswith("beta") else None
+        if match[1] == "step" and place < len(groups) and groups[place].params:
+            found = self._count(self.world, step, groups[place].params[0])
         if isinstance(found, (int, float)) and not isinstance(found, bool):
             return HyperPlace(Hyper(match[1], float(found)), step.number)
         return None
+
+    @staticmethod
+    def _count(world: World, step: Step, param: OptimizerParam) -> int | None:
+        """How many steps the optimizer has done on a parameter, this one counted."""
+        count = next((arg for key, arg in param.state_after if key == "step"), None)
+        if isinstance(count, Ref):
+            count = world.trace.content(step, step.values[count.id])[()]
+        return None if count is None else int(count)  # pyright: ignore[reportArgumentType]
 
     def _resolve_inside(self, address: str) -> Place | None:
         """`optimizer.op11(linear.weight)[0,0]@3`: a number inside a parameter's update."""
@@ -318,13 +328,8 @@ class Explainer:
         inner = world.expansion
         if inner is None:
             return None
-        step = next((a for k, a in inner.param.state_after if k == "step"), None)
-        t: float | None = None
-        if isinstance(step, Ref) and world.outer is not None and world.outer_step is not None:
-            t = float(world.outer.trace.content(world.outer_step, world.outer_step.values[step.id])[()])
-        elif isinstance(step, (int, float)):
-            t = float(step)
-        return Constants(dict(inner.group.hyper), None if t is None else int(t))
+        assert world.outer is not None and world.outer_step is not None
+        return Constants(dict(inner.group.hyper), self._count(world.outer, world.outer_step, inner.param))
 
     # ---- verdicts
 

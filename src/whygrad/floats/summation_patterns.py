@@ -47,7 +47,7 @@ class Chain:
     @property
     def text(self) -> str:
         """For users."""
-        return "chain over k"
+        return "chain over k" if self.from_zero else "chain over k from the first term"
 
 
 @dataclass(frozen=True)

@@ -99,15 +99,30 @@ def in_turn(vectors: Floats) -> Floats:
 
 
 def _flushed_chain(terms: Terms, acc: Floats) -> Floats:
-    tiny = np.finfo(terms.dtype).smallest_normal
-
-    def flushed(x: Floats) -> Floats:
-        return np.where(np.abs(x) < tiny, np.copysign(np.zeros_like(x), x), x)
-
-    acc = flushed(acc)
-    a = flushed(terms.a)
-    b = None if terms.b is None else flushed(terms.b)
+    acc, a = _flushed(acc), _flushed(terms.a)
+    b = None if terms.b is None else _flushed(terms.b)
+    quick = _chain_without_flushing(a, b, acc)
+    if quick is not None:
+        return quick
     for k in range(len(terms)):
-        row = acc + a[k] if b is None else fma_chain(a[k : k + 1], b[k : k + 1], acc)
-        acc = flushed(row)
+        acc = _flushed(acc + a[k] if b is None else fma_chain(a[k : k + 1], b[k : k + 1], acc))
     return acc
+
+
+def _flushed(x: Floats) -> Floats:
+    return np.where(_is_subnormal(x), np.copysign(np.zeros_like(x), x), x)
+
+
+def _is_subnormal(x: Floats) -> NDArray[np.bool_]:
+    return (np.abs(x) < np.finfo(x.dtype).smallest_normal) & (x != 0)
+
+
+def _chain_without_flushing(a: Floats, b: Floats | None, acc: Floats) -> Floats | None:
+    """The chain, if its products are exact and no step needs a flush (the usual case); else None."""
+    products = a if b is None else a * b
+    if b is not None and (a.dtype != np.float32 or (np.multiply(a, b, dtype=np.float64) != products).any()):
+        return None
+    totals = np.add.accumulate(np.concatenate([acc[None], products]), axis=0)
+    if not np.isfinite(totals).all() or _is_subnormal(totals).any():
+        return None
+    return totals[-1]

@@ -497,6 +497,7 @@ class Session(Tape):
     def _drop(self, step: RawStep) -> None:
         step.keep = False
         step.events, step.seen = [], []
+        step.survivors = [leaf.alias for leaf in self.leaves.values()]
         until = max((s.last for s in self.closed if s.keep and s.last <= step.first), default=None)
         self.writes.forget(step.first, step.last, {key for _, key in step.writes}, until)
 

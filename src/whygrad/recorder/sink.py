@@ -155,6 +155,8 @@ class Sink:
             self._waiting = 0
             self._take_rows()
             return
+        # Rows first: of a killed program there may be a row too many, but no step without its row.
+        self.writer.write_rows([(row.step, row.cells()) for row in self._take_rows()])
         skipped: list[StepInfo] = []
         while self._frozen:
             frozen = self._frozen.popleft()
@@ -170,7 +172,6 @@ class Sink:
                 if frozen.info.complete or self.last_kept is None:
                     self.last_kept = frozen.step
         self.writer.write_index(skipped)
-        self.writer.write_rows([(row.step, row.cells()) for row in self._take_rows()])
         for note in list(self.session.notes):
             self.writer.note(note)
         if self._refresh is not None:
@@ -211,6 +212,9 @@ class Sink:
                 self._report(f"{self.writer.path} could not be closed: {error}")
 
     def _run(self) -> None:
+        # The first flush should not have to wait for it.
+        import pyarrow as _  # noqa: F401
+
         while not self._stop.wait(0.5):
             try:
                 self.flush()

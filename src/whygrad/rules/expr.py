@@ -122,7 +122,16 @@ class Kernel:
     formula: Expr
 
 
-Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot | Python | Kernel"
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A number that a random generator gave: `value` is the recorded one, `text` says from what it was drawn. No equation
+    can check it; drawing again from the recorded state of the generator does."""
+
+    value: float
+    text: str
+
+
+Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot | Python | Kernel | Drawn"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
@@ -140,7 +149,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (value,)
         case Dot(_, _, init, _):
             return () if init is None else (init,)
-        case Var() | Num():
+        case Var() | Num() | Drawn():
             return ()
 
 

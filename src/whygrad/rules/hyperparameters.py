@@ -25,7 +25,7 @@ class Constants:
 
     def name(self, call: OpCall, value: float) -> Expr | None:
         """The equation of a constant, or None when no known formula gives this very double."""
-        for candidate, build in self._formulas():
+        for candidate, build in self._formulas(_written(call)):
             if candidate == value:
                 expr = build(call)
                 return expr if not isinstance(expr, (Bin, Neg)) else Python(expr, value)
@@ -35,19 +35,25 @@ class Constants:
         found = self.hyper.get(name)
         return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
-    def _formulas(self) -> Iterator[tuple[float, Build]]:
+    def _formulas(self, written: str) -> Iterator[tuple[float, Build]]:
+        """Formulas and their doubles, those of what the op writes first: 0.999 may be β₂, or 1 − lr·weight_decay."""
+        betas = self.hyper.get("betas")
+        known: tuple[float, ...] = betas if isinstance(betas, tuple) else ()
+        if written == "parameter":
+            yield from self._decay()
+        for i, beta in sorted(enumerate(known), key=lambda each: written.endswith("_sq") != (each[0] == 1)):
+            yield beta, lambda c, i=i, b=beta: c.hyper(f"beta{i + 1}", b)
+            yield 1 - beta, lambda c, i=i, b=beta: Bin("-", Num(1), c.hyper(f"beta{i + 1}", b))
+        if len(known) >= 2:
+            yield from self._corrections(*known[:2])
         for name in ("lr", "momentum", "dampening", "weight_decay", "eps", "alpha", "lambd", "rho", "lr_decay"):
             value = self._plain(name)
             if value is not None and value != 0:
                 yield value, lambda c, n=name, v=value: c.hyper(n, v)
                 yield -value, lambda c, n=name, v=value: Neg(c.hyper(n, v))
                 yield 1 - value, lambda c, n=name, v=value: Bin("-", Num(1), c.hyper(n, v))
-        betas = self.hyper.get("betas")
-        if isinstance(betas, (tuple, list)):
-            for i, beta in enumerate(betas):
-                yield beta, lambda c, i=i, b=beta: c.hyper(f"beta{i + 1}", b)
-                yield 1 - beta, lambda c, i=i, b=beta: Bin("-", Num(1), c.hyper(f"beta{i + 1}", b))
-            yield from self._corrections(*betas[:2])
+
+    def _decay(self) -> Iterator[tuple[float, Build]]:
         lr, decay = self._plain("lr"), self._plain("weight_decay")
         if lr is not None and decay:
             yield 1 - lr * decay, lambda c: Bin("-", Num(1), Bin("*", c.hyper("lr", lr), c.hyper("weight_decay", decay)))
@@ -67,3 +73,15 @@ class Constants:
         yield second**0.5, lambda c: Bin("**", correction(c, "beta2", beta2), Num(0.5, "½"))
         yield first, lambda c: correction(c, "beta1", beta1)
         yield second, lambda c: correction(c, "beta2", beta2)
+
+
+def _written(call: OpCall) -> str:
+    """What the op's first argument is: "parameter", "gradient", or the name of an optimizer's state; else nothing."""
+    refs = call.op.refs()
+    if not refs:
+        return ""
+    storage = call.step.values[refs[0]].storage
+    for name in call.step.names:
+        if call.step.values[name.value].storage == storage:
+            return name.text if name.kind.startswith("state") else "gradient" if name.kind == "gradient" else "parameter"
+    return ""

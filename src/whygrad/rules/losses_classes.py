@@ -7,12 +7,9 @@ import numpy as np
 
 from whygrad.rules.activations import ONE, add, div, mul, sub
 from whygrad.rules.call import Index, OpCall
-from whygrad.rules.expr import Call, Case, Dot, Expr, Neg, Num, Round, Var
+from whygrad.rules.expr import Call, Case, Dot, Expr, Neg, Num, Var
 from whygrad.rules.losses import MEAN, NONE, SUM
 from whygrad.rules.registry import rule
-
-NARROW = ("float16", "bfloat16")
-
 
 def _picked(c: OpCall, target: int) -> np.ndarray:
     """(n, ndim) indices of the elements that the targets pick, ignored ones left out."""

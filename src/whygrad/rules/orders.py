@@ -199,6 +199,7 @@ def _matrix_orders(dtype: str, width: int) -> Iterable[Order]:
     for fused in (False, True):
         yield Order(Blocks(4), fused, "last")
     yield Order(Panels(256 if dtype == "float64" else 192, "half", Lanes(width)), init="first")
+    yield Order(Chain(from_zero=False), fused=True, init="last")
 
 
 def _vector_orders(width: int) -> Iterable[Order]:
@@ -237,10 +238,10 @@ def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
 
 
 def _row_sums(call: KernelCall) -> tuple[Order, ...]:
-    """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h), AVX-512, then AVX2."""
+    """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h): AVX-512, AVX2, NEON."""
     narrow = call.dtype in _NARROW
     patterns: list[Pattern] = []
-    for size in (64, 32):
+    for size in (64, 32, 16):
         width = size // (8 if call.dtype == "float64" else 4)
         if call.terms < width:
             patterns.append(Chain())
@@ -253,17 +254,19 @@ def _row_sums(call: KernelCall) -> tuple[Order, ...]:
 
 
 def _sums(call: KernelCall) -> tuple[Order, ...]:
-    """aten/src/ATen/native/cpu/SumKernel.cpp, which is built for AVX2: 8 lanes of float32, 4 of float64."""
-    width = 4 if call.dtype == "float64" else 8
-    halves = call.dtype in _NARROW and call.name == "sum"  # a mean converts to float32 first
-    inner = Cascade(width, 4, halves)
-    if call.reduces_all and call.threads > 1 and call.terms > GRAIN:
-        stored = call.dtype if halves and call.dtype in ("float16", "bfloat16") else ""
-        inner = Cascade(width, 4, halves, call.threads, stored)
-    if call.reduces_all or call.reduces_contiguous:
-        patterns = (inner, Cascade(1, 1), Cascade(1, 4))
-    else:
-        patterns = (*_columns(call, width), inner)
+    """aten/src/ATen/native/cpu/SumKernel.cpp, which is built for AVX2 (32 bytes) and NEON (16)."""
+    patterns: list[Pattern] = []
+    for size in (32, 16):
+        width = size // (8 if call.dtype == "float64" else 4)
+        halves = call.dtype in _NARROW and call.name == "sum"  # a mean converts to float32 first
+        inner = Cascade(width, 4, halves)
+        if call.reduces_all and call.threads > 1 and call.terms > GRAIN:
+            stored = call.dtype if halves and call.dtype in ("float16", "bfloat16") else ""
+            inner = Cascade(width, 4, halves, call.threads, stored)
+        if call.reduces_all or call.reduces_contiguous:
+            patterns += [inner, Cascade(1, 1), Cascade(1, 4)]
+        else:
+            patterns += [*_columns(call, width), inner]
     return tuple(Order(pattern) for pattern in patterns)
 
 

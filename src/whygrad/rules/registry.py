@@ -11,13 +11,13 @@ from whygrad.rules.call import Index, OpCall
 from whygrad.rules.expr import Expr
 
 RuleFunction = Callable[[OpCall, Index], Expr]
-Rounds = Literal["once", "each"]
+Rounds = Literal["once", "each", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Rule:
     """`rounds`: "once" — float16 and bfloat16 are computed in float32 and rounded at the end; "each" — every operation
-    rounds to the tensor's own dtype. `output` is the result (of several) that the rule is about."""
+    rounds to the tensor's own dtype; "float16", "bfloat16" — so in that dtype alone. `output` is the result (of several) that the rule is about."""
 
     ops: tuple[str, ...]
     function: RuleFunction
@@ -31,7 +31,8 @@ class Rule:
 
 _RULES: dict[tuple[str, int], Rule] = {}
 _MODULES = (
-    "pointwise", "linear", "reductions", "activations", "softmax", "losses", "dropout", "movement", "casts", "factories",
+    "pointwise", "linear", "reductions", "activations", "softmax", "losses", "losses_classes", "dropout",
+    "movement", "movement_indexed", "selections", "casts", "factories",
 )  # fmt: skip
 _loaded = False
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whygrad.explain.derivation import Derivation, SumInfo
-from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.numbers import MINUS, about, number, typographic
 
 __all__ = ["SUM", "Atoms", "Piece", "because", "numeric", "symbolic", "write"]
@@ -86,6 +86,8 @@ def write(expr: Expr, atoms: Atoms) -> Piece:
             return _fma(a, b, c, atoms)
         case Call(name, args, _):
             return _call(name, [write(arg, atoms) for arg in args])
+        case Drawn(value, text):
+            return atoms.num(Num(value, f"({text})"))
         case Bin():
             return _binary(expr, atoms)
 
@@ -287,7 +289,7 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
         body = _power(pieces[0], Num(2), _names(derivation))
     else:
         body = _product(pieces)
-    return body if alone else Piece(f"Σᵢ {_wrap(body, PRODUCT, first=True)}", PRODUCT)
+    return body if alone else Piece(f"Σᵢ {_wrap(body, PRODUCT, first=True)}", SUM)
 
 
 def _inside(series: list[Piece], atoms: Atoms) -> Atoms:

@@ -10,7 +10,7 @@ from whygrad.view.numbers import number
 
 __all__ = ["derivation_latex", "latex"]
 
-_NAME = r"[^\W\d_][\w.:]*(?:\[[\w,]*\])*(?:\.grad)?"
+_NAME = r"[^\W\d_](?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\w.:])*(?:\[[\w,]*\])*(?:\.grad)?"
 _TOKEN = re.compile(rf"(?P<partial>∂{_NAME}/∂{_NAME})|(?P<power>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<number>\d[\d.]*(?:e[+-]?\d+)?)|(?P<sum>Σᵢ)|(?P<name>∂?{_NAME})|(?P<other>.)")  # fmt: skip
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _OTHER = {"·": r" \cdot ", "−": "-", "≈": r"\approx ", "…": r"\dots ", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}"}  # fmt: skip

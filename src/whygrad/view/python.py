@@ -17,7 +17,7 @@ from typing import Any, Literal
 from whygrad.errors import OpaqueError
 from whygrad.explain.derivation import Derivation
 from whygrad.floats import FORMATS, round_to, ulp_distance
-from whygrad.rules.expr import Bin, Call, Case, Dot, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.equation import symbolic
 from whygrad.view.numbers import exact_text, hex_text, number
 
@@ -25,6 +25,7 @@ __all__ = ["PythonForm", "derivation_python", "python_form"]
 
 Sum = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
 _SUMS: tuple[Sum, ...] = ("chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact")
+_ROUNDS = ((False, False), (True, False), (True, True), (False, True))
 _NUMPY = {"float16": "np.float16", "float32": "np.float32", "float64": "np.float64"}
 _MATH = {"exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sqrt", "floor", "ceil", "trunc"}
 
@@ -48,7 +49,12 @@ class PythonForm:
 
 @dataclass(frozen=True)
 class _Way:
+    """`width`: where operations are computed. `narrow`: constants are rounded to the result's own format first; `each`: so is
+    the result of every operation. (float16 `add` with an alpha: narrow in its vector body, both in its scalar one.)"""
+
     width: str
+    narrow: bool = False
+    each: bool = False
     fused: bool = False
     sum: Sum = "chain, start last"
     torch: bool = False
@@ -90,11 +96,11 @@ def _ways(derivation: Derivation) -> Iterator[_Way]:
         )
     nodes = walk(expr)
     width = "float64" if fmt == "float64" else "float32"
-    widths = (width, fmt) if fmt not in (width, "float64") and fmt in _NUMPY else (width,)
+    rounds = _ROUNDS if fmt != width and fmt in FORMATS else _ROUNDS[:1]
     sums = _SUMS if any(isinstance(n, Dot) for n in nodes) else _SUMS[:1]
     torches = (False, True) if any(isinstance(n, Call) and n.name not in ("abs", "max", "min") for n in nodes) else (False,)
-    for each, torch, order, fused in product(widths, torches, sums, (False, True)):
-        yield _Way(each, fused, order, torch)
+    for (narrow, each), torch, order, fused in product(rounds, torches, sums, (False, True)):
+        yield _Way(width, narrow, each, fused, order, torch)
 
 
 def _run(source: str) -> float:
@@ -187,20 +193,17 @@ class _Program:
     def write(self, expr: Expr) -> str:
         match expr:
             case Var(k):
-                return f"{self.width}({self._name(k)})" if self._is_double(k) else self._name(k)
-            case Num(value, _):
-                return f"{self.width}({self._literal(value)})"
+                return self._constant(self._name(k)) if self._is_double(k) else self._name(k)
+            case Num(value, _) | Drawn(value, _):
+                return self._constant(self._literal(float(value)))
             case Python(inner, value):
-                return f"{self.width}({self._double(inner, value)})"
+                return self._constant(self._double(inner, value))
             case Neg(a):
                 return f"(-{self.write(a)})"
             case Case(_, inner, _) | Kernel(_, _, inner):
                 return self.write(inner)
             case Round(a, fmt):
-                inner = self.write(a)
-                if fmt in _NUMPY:
-                    return f"{self.width}({_NUMPY[fmt]}({inner}))"
-                return f"{self.width}({self._round_exact(f'Fraction(float({inner}))', fmt)})"
+                return self._to_format(self.write(a), fmt)
             case Fma(a, b, c):
                 return self._fma(self.write(a), self.write(b), self.write(c))
             case Bin():
@@ -209,6 +212,10 @@ class _Program:
                 return self._call(name, [self.write(arg) for arg in args])
             case Dot():
                 return self._dot(expr)
+
+    def _constant(self, text: str) -> str:
+        """A Python number as the kernel takes it."""
+        return self._to_format(text, self.derivation.format) if self.way.narrow else f"{self.width}({text})"
 
     def _double(self, expr: Expr, value: float) -> str:
         """What Python computed, as Python: `1 - beta1**3`; the bare number where that does not give it again."""
@@ -232,8 +239,17 @@ class _Program:
                 sign = "-" if expr.op == "-" else ""
                 return self._fma(self.write(expr.a.a), self.write(expr.a.b), sign + self.write(expr.b))
         if expr.op == "**" and isinstance(expr.b, Num) and expr.b.value == 2:
-            return f"({self.write(expr.a)} * {self.write(expr.a)})"
-        return f"({self.write(expr.a)} {expr.op} {self.write(expr.b)})"
+            return self._each(f"({self.write(expr.a)} * {self.write(expr.a)})")
+        return self._each(f"({self.write(expr.a)} {expr.op} {self.write(expr.b)})")
+
+    def _each(self, operation: str) -> str:
+        """One operation, its result rounded to the format of the whole where this way does so."""
+        return self._to_format(operation, self.derivation.format) if self.way.each else operation
+
+    def _to_format(self, inner: str, fmt: str) -> str:
+        if fmt in _NUMPY:
+            return f"{self.width}({_NUMPY[fmt]}({inner}))"
+        return f"{self.width}({self._round_exact(f'Fraction(float({inner}))', fmt)})"
 
     def _fma(self, a: str, b: str, c: str) -> str:
         parts = " + ".join([" * ".join(f"Fraction(float({x}))" for x in (a, b)), f"Fraction(float({c}))"])
@@ -294,7 +310,7 @@ def _double_text(expr: Expr, names: list[str]) -> str:
         case Var(k):
             return names[k]
         case Num(value, _):
-            return str(int(value)) if value.is_integer() else repr(value)
+            return str(int(value)) if float(value).is_integer() else repr(float(value))
         case Neg(a):
             return f"-{_double_text(a, names)}"
         case Bin(op, a, b):
