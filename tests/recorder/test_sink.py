@@ -17,7 +17,9 @@ from whygrad.trace.model import RunInfo
 from whygrad.trace.store import Trace
 
 
-def record(path: Path, steps: str, budget: str = "1GB", count: int = 12, every: int = 0) -> tuple[Trace, list[torch.Tensor]]:
+def record(
+    path: Path, steps: str, budget: str = "1GB", count: int = 12, every: int = 0
+) -> tuple[Trace, list[torch.Tensor]]:
     """A small training, saved; and its weight after each step. `every`: flush by hand after so many steps."""
     model = nn.Linear(3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -28,12 +30,12 @@ def record(path: Path, steps: str, budget: str = "1GB", count: int = 12, every: 
             optimizer.zero_grad()
             model(torch.randn(4, 3)).pow(2).mean().backward()
             optimizer.step()
-            after.append(model.weight.detach().numpy().copy())
+            after.append(torch.from_numpy(model.weight.detach().numpy().copy()))
             if every and i % every == 0:
                 sink.flush()
     sink.finish("ok")
     assert not sink.failed
-    return open_run(path), [torch.from_numpy(a) for a in after]
+    return open_run(path), after
 
 
 def weights(trace: Trace) -> dict[int, torch.Tensor]:

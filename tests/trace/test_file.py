@@ -63,28 +63,71 @@ def a_step(number: int, before: int = UNWRITTEN) -> tuple[Step, Contents]:
     )
     where = Source("train.py", 7, "<module>")
     mul = Op(
-        first, "aten.mul.Tensor", (Ref(w.id), Ref(x.id)), (("dtype", Token("dtype", "float32")),), (y.id,), (y.id,), "forward",
-        "fc", where, "", -1, 40 + number, True,
-    )  # fmt: skip
+        first,
+        "aten.mul.Tensor",
+        (Ref(w.id), Ref(x.id)),
+        (("dtype", Token("dtype", "float32")),),
+        (y.id,),
+        (y.id,),
+        "forward",
+        "fc",
+        where,
+        "",
+        -1,
+        40 + number,
+        True,
+    )
     odd = (float("inf"), float("-inf"), float("nan"), -0.0, 1 + 2j, None, True, -3, "text", ((), (1, (2.5,))))
     total = Op(
-        first + 1, "aten.sum.default", (Ref(y.id), odd[:2]), (), (loss.id, None, grad.id), (loss.id, grad.id), "loss", "",
-        None, "SumBackward0", 40 + number, -1, False, odd[4:],
-    )  # fmt: skip
+        first + 1,
+        "aten.sum.default",
+        (Ref(y.id), odd[:2]),
+        (),
+        (loss.id, None, grad.id),
+        (loss.id, grad.id),
+        "loss",
+        "",
+        None,
+        "SumBackward0",
+        40 + number,
+        -1,
+        False,
+        odd[4:],
+    )
     param = OptimizerParam(w.id, after.id, grad.id, (("step", 1.0),), (("momentum", Ref(y.id)),))
     call = OptimizerCall("SGD", (OptimizerGroup((("lr", 0.1), ("betas", (0.9, 0.999))), (param,)),))
     update = Op(
-        first + 2, "optimizer.step", (), (), (after.id,), (after.id,), "optimizer", optimizer=call, optimizer_index=0,
+        first + 2,
+        "optimizer.step",
+        (),
+        (),
+        (after.id,),
+        (after.id,),
+        "optimizer",
+        optimizer=call,
+        optimizer_index=0,
         rng=None,
-    )  # fmt: skip
+    )
     chunks = tuple(
         Chunk(base + i, v.storage, v.version, v.dtype, *v.extent()) for i, v in enumerate((w, x, y, loss, grad, after))
     )
-    names = (Name("loss", loss.id, "loss"), Name(f"op{first}", y.id, "gradient", "activation"), Name("op7", x.id, "variable"))
+    names = (
+        Name("loss", loss.id, "loss"),
+        Name(f"op{first}", y.id, "gradient", "activation"),
+        Name("op7", x.id, "variable"),
+    )
     step = Step(
-        number, first, first + 3, True, (mul, total, update), {v.id: v for v in (w, x, y, loss, grad, after)}, chunks, names,
-        2, ("a note",),
-    )  # fmt: skip
+        number,
+        first,
+        first + 3,
+        True,
+        (mul, total, update),
+        {v.id: v for v in (w, x, y, loss, grad, after)},
+        chunks,
+        names,
+        2,
+        ("a note",),
+    )
     rng = np.random.default_rng(number)
     sizes = {chunk.id: (chunk.stop - chunk.start) * (2 if chunk.dtype == "bfloat16" else 4) for chunk in chunks}
     contents = {id: rng.integers(0, 256, size, dtype=np.uint8) for id, size in sizes.items()}
@@ -101,7 +144,9 @@ def weights(number: int) -> np.ndarray[Any, Any]:
 
 
 STEPS = 3
-INFO = RunInfo(whygrad="0.1.0", torch="2.13", threads=2, seed=7, argv=("train.py", "--lr", "0.1"), extra={"gpu": "none"})
+INFO = RunInfo(
+    whygrad="0.1.0", torch="2.13", threads=2, seed=7, argv=("train.py", "--lr", "0.1"), extra={"gpu": "none"}
+)
 
 
 def all_steps() -> list[tuple[Step, Contents]]:
@@ -158,8 +203,11 @@ def test_a_run_comes_back_as_it_was(saved: Path) -> None:
     trace = open_run(saved)
     check_whole(trace)
     assert [(info.number, info.kept, info.why_not) for info in trace.index] == [
-        (0, True, ""), (1, True, ""), (2, True, ""), (3, False, "budget"),
-    ]  # fmt: skip
+        (0, True, ""),
+        (1, True, ""),
+        (2, True, ""),
+        (3, False, "budget"),
+    ]
     assert trace.info == replace(INFO, status="ok", notes=("numpy wrote",))
     assert trace.history.columns == [LOSS, WEIGHT]
     assert trace.history.steps == [0, 1, 2]
@@ -206,7 +254,9 @@ def test_reading_needs_no_torch(saved: Path) -> None:
         "import sys; from whygrad.trace.file import open_run; t = open_run(sys.argv[1]); t.step(1); t.history.rows;"
         "sys.exit('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(saved)], cwd=SRC, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(saved)], cwd=SRC, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -267,6 +317,10 @@ def test_any_run_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
 
 
 # ---- files that are none of ours
+
+
+def one_line(error: RunFileError) -> None:
+    assert "\n" not in str(error)
 
 
 def fails(path: Path) -> str:
@@ -425,13 +479,19 @@ def test_damaged_bytes_are_noticed_or_harmless(saved: Path, tmp_path: Path, data
     try:
         check_whole(open_run(tmp_path / "a.why"))
     except RunFileError as error:
-        assert "\n" not in str(error)
+        one_line(error)
 
 
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.integers(-3, 12), st.text(max_size=5), st.just([]), st.just({}),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-3, 12),
+    st.text(max_size=5),
+    st.just([]),
+    st.just({}),
     st.lists(st.integers(-2, 9), max_size=4),
-)  # fmt: skip
+)
 
 
 def leaves(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -457,10 +517,9 @@ def test_wrong_json_with_right_crcs_never_crashes(saved: Path, tmp_path: Path, d
             if info.kept:
                 step = trace.step(info.number)
                 for value in step.values.values():
-                    with pytest.MonkeyPatch.context():
-                        read_all(trace, step, value)
+                    read_all(trace, step, value)
     except RunFileError as error:
-        assert "\n" not in str(error)
+        one_line(error)
 
 
 def read_all(trace: Trace, step: Step, value: Value) -> None:
@@ -507,4 +566,6 @@ def test_what_cannot_be_is_said(change: Callable[[Step], Step], says: str) -> No
 
 def test_nothing_is_ever_unpickled() -> None:
     for path in (SRC / "whygrad" / "trace").glob("*.py"):
-        assert not re.search(r"\bpickle\b|\bmarshal\b|\beval\(|\bexec\(|allow_pickle|torch\.load", path.read_text("utf-8")), path
+        assert not re.search(
+            r"\bpickle\b|\bmarshal\b|\beval\(|\bexec\(|allow_pickle|torch\.load", path.read_text("utf-8")
+        ), path

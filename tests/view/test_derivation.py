@@ -23,7 +23,8 @@ LR = leaf("optimizer.lr@0", "lr", 0.1, "float64", "hyperparameter")
 WEIGHT = leaf("linear.weight[0,0]@init", "linear.weight", -0.007488250732421875)
 GRAD = Derivation(
     "linear.weight[0,0].grad@0", "∂loss/∂linear.weight", -0.94140625, "float16", "", "gradient", "backward",
-    Verdict("same bits", 0), op="aten.mm.default", equation=Var(0), rounding=Rounding("-0.94140625", 0.0), source=SOURCE,
+    Verdict("same bits", 0), op="aten.mm.default", equation=Var(0), rounding=Rounding("-0.94140625", 0.0),
+    source=SOURCE,
     operands=(leaf("output[0].grad@0", "∂loss/∂output", -0.94140625, role="gradient"),), gradient_of="linear.weight",
     via=("aten.t.default",),
 )  # fmt: skip
@@ -42,7 +43,11 @@ def test_the_heading_and_the_lines() -> None:
     assert view.equation.symbolic == "linear.weight − lr · ∂loss/∂linear.weight"
     assert view.equation.numeric == "−0.00749 − 0.1 · (−0.9414)"
     assert view.equation.result == "0.0866"
-    assert (view.verdict.sign, view.verdict.words, view.verdict.rounding) == ("same", "same 16 bits", "rounded +0.23 ulp")
+    assert (view.verdict.sign, view.verdict.words, view.verdict.rounding) == (
+        "same",
+        "same 16 bits",
+        "rounded +0.23 ulp",
+    )
     assert view.where == ("aten.add_.Tensor", "neuron.py:26")
     assert [child.address for child in view.children] == [WEIGHT.address, LR.address, GRAD.address]
     assert view.children[2].where == ("aten.mm", "by way of aten.t", "neuron.py:26")
@@ -84,7 +89,11 @@ def test_what_was_cut_off_is_explained_where_it_is_not() -> None:
     ("verdict", "sign", "words"),
     [
         (Verdict("same bits", 0), "same", "same 16 bits"),
-        (Verdict("replayed", 3), "replayed", "same bits when aten.mm is run again, the equation is 3 ulp off"),
+        (
+            Verdict("replayed", 3),
+            "replayed",
+            "same bits when aten.mm is run again, the equation is 3 ulp off",
+        ),
         (Verdict("replayed", None), "replayed", "same bits when aten.mm is run again"),
         (Verdict("opaque"), "opaque", "no equation"),
         (Verdict("differs", 2, reason="because"), "differs", "DIFFERS from the recorded number by 2 ulp"),
@@ -115,7 +124,11 @@ def test_json_has_every_field() -> None:
     assert found["rounding"] == {"exact_result": "0.0866", "ulp": 0.234, "complete": True}
     assert found["verdict"] == {"kind": "same bits", "ulp": 0, "how": None, "reason": None}
     assert (found["role"], found["phase"], found["op"]) == ("parameter", "optimizer", "aten.add_.Tensor")
-    assert (grad["gradient_of"], grad["via"], grad["operands"][0]["op"]) == ("linear.weight", ["aten.t.default"], None)
+    assert (grad["gradient_of"], grad["via"], grad["operands"][0]["op"]) == (
+        "linear.weight",
+        ["aten.t.default"],
+        None,
+    )
     assert found["operands"][1]["value"] == "0.1"
 
 

@@ -166,7 +166,7 @@ def expressions() -> st.SearchStrategy[Expr]:
             st.builds(Neg, inner),
             st.builds(Fma, inner, inner, inner),
             st.builds(lambda a: Bin("**", a, Num(2)), inner),
-            st.builds(lambda a, v: Python(a, v), inner, NUMBERS),
+            st.builds(Python, inner, NUMBERS),
         )
 
     return st.recursive(atoms, larger, max_leaves=12)
@@ -192,7 +192,10 @@ def value_of(expr: Expr, values: list[float]) -> Fraction:
 
 def read(text: str) -> Fraction:
     plain = text.replace("−", "-").replace("·", "*").replace("²", "**2")
-    return eval(re.sub(r"\d+\.\d+|\d+(?!\*\*)", lambda m: f"F('{m.group()}')", plain.replace("**2", "**two")), {"F": Fraction, "two": 2})
+    return eval(
+        re.sub(r"\d+\.\d+|\d+(?!\*\*)", lambda m: f"F('{m.group()}')", plain.replace("**2", "**two")),
+        {"F": Fraction, "two": 2},
+    )
 
 
 @given(expressions(), st.lists(NUMBERS, min_size=4, max_size=4))

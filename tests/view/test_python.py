@@ -24,7 +24,11 @@ def leaf(label: str, value: float, fmt: str, role: Role = "activation") -> Deriv
 
 
 def made(
-    equation: Expr | None, operands: tuple[Derivation, ...], value: float, fmt: str, sum: SumInfo | None = None
+    equation: Expr | None,
+    operands: tuple[Derivation, ...],
+    value: float,
+    fmt: str,
+    sum: SumInfo | None = None,
 ) -> Derivation:
     return Derivation(
         "y@0", "y", value, fmt, "", "activation", "forward", Verdict("same bits", 0),
@@ -44,7 +48,12 @@ def assert_gives_the_bits(derivation: Derivation) -> None:
     assert python_form(derivation).ulp == 0
 
 
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
 NUMBERS = st.floats(-4, 4, width=32)
 
 
@@ -60,7 +69,11 @@ def test_sgd_as_torch_does_it(fmt: str, weight: float, gradient: float) -> None:
     p.grad = torch.tensor([gradient], dtype=DTYPES[fmt])
     before = p.item()
     torch.optim.SGD([p], lr=0.1).step()
-    operands = (leaf("w", before, fmt), leaf("lr", 0.1, "float64", "hyperparameter"), leaf("∂loss/∂w", p.grad.item(), fmt))
+    operands = (
+        leaf("w", before, fmt),
+        leaf("lr", 0.1, "float64", "hyperparameter"),
+        leaf("∂loss/∂w", p.grad.item(), fmt),
+    )
     update = Bin("*", Python(Neg(Var(1)), -0.1), Var(2))
     assert_gives_the_bits(made(Bin("+", Var(0), update), operands, p.item(), fmt))
 
@@ -70,7 +83,9 @@ def test_sgd_as_torch_does_it(fmt: str, weight: float, gradient: float) -> None:
 def test_one_operation(fmt: str, op: str) -> None:
     a, b = torch.tensor(1.7, dtype=DTYPES[fmt]), torch.tensor(-0.3, dtype=DTYPES[fmt])
     result = {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[op].item()
-    assert_gives_the_bits(made(Bin(op, Var(0), Var(1)), (leaf("a", a.item(), fmt), leaf("b", b.item(), fmt)), result, fmt))  # pyright: ignore[reportArgumentType]
+    assert_gives_the_bits(
+        made(Bin(op, Var(0), Var(1)), (leaf("a", a.item(), fmt), leaf("b", b.item(), fmt)), result, fmt)
+    )  # pyright: ignore[reportArgumentType]
 
 
 @given(NUMBERS, NUMBERS, NUMBERS)
@@ -97,7 +112,10 @@ def test_a_linear_layer(fmt: str) -> None:
     terms: list[Term] = []
     for i in range(3):
         place = len(operands)
-        operands += [leaf(f"x[0,{i}]", x[0, i].item(), fmt), leaf(f"w[0,{i}]", layer.weight[0, i].item(), fmt)]
+        operands += [
+            leaf(f"x[0,{i}]", x[0, i].item(), fmt),
+            leaf(f"w[0,{i}]", layer.weight[0, i].item(), fmt),
+        ]
         terms.append(Term(i, (place, place + 1), 0.0))
     all_three = Series(0, np.zeros((3, 2), dtype=np.int64))
     equation = Dot(all_three, all_three, Var(0))
@@ -127,7 +145,11 @@ def test_special_results(value: float) -> None:
 
 
 def test_labels_become_names() -> None:
-    operands = (leaf("∂loss/∂fc1.weight[0,1]", 1.0, "float32"), leaf("lambda", 2.0, "float32"), leaf("lambda", 3.0, "float32"))
+    operands = (
+        leaf("∂loss/∂fc1.weight[0,1]", 1.0, "float32"),
+        leaf("lambda", 2.0, "float32"),
+        leaf("lambda", 3.0, "float32"),
+    )
     equation = Bin("+", Var(0), Bin("*", Var(1), Var(2)))
     source = derivation_python(made(equation, operands, 7.0, "float32"))
     for name in ("dloss_dfc1_weight_0_1 =", "lambda_2 =", "lambda_3 ="):
@@ -149,7 +171,10 @@ def test_a_wrong_equation_says_how_far_off_it_is() -> None:
     [
         (made(None, (), 1.0, "float32"), "has no rule"),
         (leaf("x", 1.0, "float32"), "was given"),
-        (made(Var(0), (leaf("x", 1.0, "float32"),), 1.0, "float32", SumInfo(9, (), 0.0, 9, False)), "sums 9 terms"),
+        (
+            made(Var(0), (leaf("x", 1.0, "float32"),), 1.0, "float32", SumInfo(9, (), 0.0, 9, False)),
+            "sums 9 terms",
+        ),
     ],
 )
 def test_what_has_no_program(derivation: Derivation, word: str) -> None:

@@ -9,6 +9,7 @@ from types import CodeType, FrameType
 
 import torch
 
+
 _WHYGRAD = str(Path(__file__).resolve().parents[1]) + "/"
 _TORCH = str(Path(torch.__file__).resolve().parent) + "/"
 _LIBRARIES = tuple(
@@ -20,7 +21,7 @@ _kind_of: dict[CodeType, int] = {}
 
 def _classify(code: CodeType) -> int:
     name = code.co_filename
-    if "_dynamo/eval_frame" in name and code.co_name in ("compile_wrapper", "_fn", "__call__"):
+    if "_dynamo/eval_frame" in name and code.co_name == "compile_wrapper":
         kind = _COMPILED
     elif name.startswith(_LIBRARIES) or (name.startswith("<") and not name.startswith("<stdin")):
         kind = _LIBRARY

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from whygrad.capture.dynamo import CAN_SKIP, leave_alone
 from whygrad.capture.lines import user_frame
 from whygrad.capture.opinfo import OpInfo, describe
 
@@ -118,7 +119,7 @@ class Tape(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         # The wrapper that this asks for costs some 3 µs an op and is of use only to code that dynamo compiles; under a
         # dispatch mode torch.compile runs eager.
-        return False
+        return not CAN_SKIP
 
     def __init__(self) -> None:
         super().__init__()
@@ -236,7 +237,12 @@ class Tape(TorchDispatchMode):
 
     @staticmethod
     def _making_grads() -> bool:
-        return _getframe(2).f_code.co_name == "_make_grads"
+        frame: Any = _getframe(2)
+        for _ in range(1 if CAN_SKIP else 4):
+            if frame.f_code.co_name == "_make_grads":
+                return True
+            frame = frame.f_back
+        return False
 
     def _hold_leaves(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """`args` with every leaf replaced by an alias: the user may point the leaf at other memory (`p.data = ...`)."""
@@ -244,7 +250,8 @@ class Tape(TorchDispatchMode):
         for position, arg in enumerate(args):
             kind = type(arg)
             if kind in _PLAIN or isinstance(arg, Tensor):
-                if arg.requires_grad and arg.is_leaf:
+                # A saved tensor unpacked in backward may look like a leaf; a real one was met going forward.
+                if arg.requires_grad and arg.is_leaf and (not self.in_backward or id(arg) in self.leaves):
                     if changed is None:
                         changed = list(args)
                     changed[position] = self.alias(arg)
@@ -313,3 +320,6 @@ class Tape(TorchDispatchMode):
 def _generator_state(kwargs: dict[str, Any] | None) -> Tensor:
     generator = kwargs.get("generator") if kwargs else None
     return (generator or torch.default_generator).get_state()
+
+
+leave_alone(Tape.__torch_dispatch__)

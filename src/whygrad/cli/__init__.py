@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     parser = argparse.ArgumentParser(
         prog="whygrad",
-        description="Why is this number what it is? Records a PyTorch program and explains any scalar, to the last bit.",
+        description="Why is this number what it is? whygrad records a PyTorch program and explains any scalar of it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

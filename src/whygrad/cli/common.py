@@ -38,4 +38,6 @@ def write(text: str) -> None:
 
 def write_json(found: object) -> None:
     """Write strict JSON (no NaN), which any encoding can carry."""
-    write(json.dumps(found, indent=2, allow_nan=False, ensure_ascii=(sys.stdout.encoding or "").lower() != "utf-8") + "\n")
+    write(
+        json.dumps(found, indent=2, allow_nan=False, ensure_ascii=(sys.stdout.encoding or "").lower() != "utf-8") + "\n"
+    )

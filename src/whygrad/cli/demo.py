@@ -31,7 +31,9 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(subparsers, "demo", main, "train a small network and explain what happened", _EXAMPLE)
     parser.add_argument("name", choices=tuple(EXPLAINED), metavar="NAME", help="neuron or xor")
-    parser.add_argument("--format", choices=FORMATS, help="number format of weights and data (neuron: float16, xor: float32)")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="number format of weights and data (neuron: float16, xor: float32)"
+    )
     parser.add_argument("--steps", type=_steps, metavar="N", help="training steps (neuron: 20, xor: 200)")
     parser.add_argument("-o", "--out", metavar="RUN", help="where the run is saved (NAME.why)")
 
@@ -58,7 +60,9 @@ def main(args: argparse.Namespace) -> int:
         run.save(output)
         rows = format_rows(args.name) if args.name == "neuron" else ()
     except OSError as error:
-        raise WhygradError(f"cannot save the run as {output}: {error.strerror or error}. Choose another place with -o.") from error
+        raise WhygradError(
+            f"cannot save the run as {output}: {error.strerror or error}. Choose another place with -o."
+        ) from error
     finally:
         torch.set_num_threads(threads)
     _show(args.name, fmt, run, rows, str(output))
@@ -72,7 +76,8 @@ def record_demo(name: str, fmt: str, steps: int, keep: str = "all") -> Run:
     import whygrad
 
     path = Path(whygrad.__file__).with_name("demos") / f"{name}.py"
-    # Compiled under its bare name: the script stands for the user's program, and what lies in this package is taken for ours.
+    # Compiled under its bare name: the script stands for the user's program, and what lies in this package is taken
+    # for ours.
     space: dict[str, Any] = {"__name__": f"whygrad.demos.{name}", "__file__": f"{name}.py"}
     exec(compile(path.read_text(encoding="utf-8"), f"{name}.py", "exec"), space)
     with whygrad.record(steps=keep) as run:
@@ -85,12 +90,21 @@ def format_rows(name: str) -> tuple[FormatRow, ...]:
     from whygrad.view.lesson import format_row
 
     return tuple(
-        format_row(fmt, record_demo(name, fmt, MOST_STEPS, "none").trace.history) for fmt in ("bfloat16", "float16", "float32")
+        format_row(fmt, record_demo(name, fmt, MOST_STEPS, "none").trace.history)
+        for fmt in ("bfloat16", "float16", "float32")
     )
 
 
 def _show(name: str, fmt: str, run: Run, rows: tuple[FormatRow, ...], saved: str) -> None:
-    from whygrad.render.terminal import draw_derivation, draw_format_rows, draw_heading, draw_paragraphs, draw_table, screen_for, show
+    from whygrad.render.terminal import (
+        draw_derivation,
+        draw_format_rows,
+        draw_heading,
+        draw_paragraphs,
+        draw_table,
+        screen_for,
+        show,
+    )
     from whygrad.view.derivation import derivation_view
     from whygrad.view.lesson import intro, next_commands, what_happened
     from whygrad.view.table import table_view
@@ -99,7 +113,12 @@ def _show(name: str, fmt: str, run: Run, rows: tuple[FormatRow, ...], saved: str
     last = history.steps[-1]
     pieces = [draw_paragraphs([intro(name, fmt, len(history.steps))], screen)]
     columns = None if name == "neuron" else tuple(c.name for c in history.columns if c.kind in ("loss", "prediction"))
-    pieces += [draw_heading("The table", "a row a step; a weight as it is after the step's update"), draw_table(table_view(history, columns), screen)]
+    every = max(1, len(history.steps) // 10) if name == "xor" else None
+    words = "a row a step" if every in (None, 1) else f"every {every} steps"
+    pieces += [
+        draw_heading("The table", f"{words}; a weight as it is after the step's update" if name == "neuron" else words),
+        draw_table(table_view(history, columns, every=every), screen),
+    ]
     why = derivation_view(run.why(EXPLAINED[name], depth=1 if name == "xor" else 2).inert)
     pieces += [draw_heading("One number", f"why is {why.address} what it is?"), draw_derivation(why, screen)]
     story = what_happened(fmt, history, target_of(run, last))
@@ -107,7 +126,10 @@ def _show(name: str, fmt: str, run: Run, rows: tuple[FormatRow, ...], saved: str
         pieces.append(draw_heading("What happened", "computed from these runs"))
         pieces += [draw_paragraphs(story, screen)] if story else []
         pieces += [draw_format_rows(rows, screen)] if rows else []
-    pieces += [draw_heading("Go on", f"the run is saved as {saved}"), draw_paragraphs(next_commands(name, saved, history), screen, tight=True)]
+    pieces += [
+        draw_heading("Go on", f"the run is saved as {saved}"),
+        draw_paragraphs(next_commands(name, saved, history), screen, tight=True),
+    ]
     for number, piece in enumerate(pieces):
         if number:
             print()

@@ -17,9 +17,9 @@ Then ask:
   whygrad why train.why 'loss@3'         why is this number what it is?
 """
 _STEPS = """\
-which steps are kept whole, so that each of their numbers can be asked: all, none, or numbers and ranges as in a Python
-slice, counted from 0: 0,10:20,-1 is the first, 10 to 19, and the last; -5: is the last five (all). The table has all steps
-in any case."""
+which steps are kept whole, so that each of their numbers can be asked: all, none, or numbers and ranges as in
+a Python slice, counted from 0: 0,10:20,-1 is the first, 10 to 19, and the last; -5: is the last five (all).
+The table has all steps in any case."""
 _BUDGET = """\
 bytes that the kept steps may take, such as 500MB or 2GiB (1GB). Steps after that are in the table only."""
 

@@ -22,7 +22,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "table", main, "show a saved run, a row a step", _EXAMPLE)
     parser.add_argument("run", metavar="RUN", help="a saved run")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="all rows as JSON; numbers as strings, so that none is rounded")
+    form.add_argument(
+        "--json", action="store_true", help="all rows as JSON; numbers as strings, so that none is rounded"
+    )
     form.add_argument("--csv", action="store_true", help="all rows as comma-separated values")
     parser.add_argument("--all", action="store_true", help="show every row, also of a long table")
     parser.add_argument("--columns", metavar="NAMES", help="these columns only, separated by commas: loss,weight")

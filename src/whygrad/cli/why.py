@@ -28,7 +28,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("run", metavar="RUN", help="a saved run")
     parser.add_argument("address", metavar="ADDRESS", help="which number: NAME[INDEX]@STEP")
     parser.add_argument("--depth", type=_depth, metavar="N", help=f"how many operands deep (default {DEPTH})")
-    parser.add_argument("--exact", action="store_true", help="every digit of every value, and the result before rounding")
+    parser.add_argument(
+        "--exact", action="store_true", help="every digit of every value, and the result before rounding"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the whole answer as JSON")
     form.add_argument("--latex", action="store_true", help="the equation as LaTeX")

@@ -5,6 +5,8 @@ from torch import nn
 
 
 class Net(nn.Module):
+    """prediction = weight · x + bias."""
+
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(1, 1)
@@ -14,6 +16,7 @@ class Net(nn.Module):
 
 
 def train(dtype: torch.dtype = torch.float16, steps: int = 20, lr: float = 0.1) -> Net:
+    """`steps` steps of SGD, the optimizer made anew for each, as the notebook does it."""
     torch.manual_seed(0)
     net = Net().to(dtype)
     x = torch.tensor([1.0], dtype=dtype)

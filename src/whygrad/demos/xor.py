@@ -5,6 +5,8 @@ from torch import nn
 
 
 class Net(nn.Module):
+    """Two inputs, four tanh units, one output."""
+
     def __init__(self) -> None:
         super().__init__()
         self.hidden = nn.Linear(2, 4)
@@ -15,6 +17,7 @@ class Net(nn.Module):
 
 
 def train(dtype: torch.dtype = torch.float32, steps: int = 200, lr: float = 0.5) -> Net:
+    """`steps` steps of SGD on all four rows of the truth table at once."""
     torch.manual_seed(0)
     net = Net().to(dtype)
     x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=dtype)

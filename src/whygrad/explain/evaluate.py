@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from whygrad.floats import NumberFormat, fma, number_format, round_to, ulp_dista
 from whygrad.floats import elementary_composites as composites
 from whygrad.floats.elementary import Variant, evaluate, variants
 from whygrad.floats.elementary_arithmetic import SCALAR
+from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
 from whygrad.floats.summation import Order
 from whygrad.floats.summation import evaluate as evaluate_sum
@@ -131,8 +132,15 @@ class _Evaluator:
             found = self.contracted(expr)
             if found is not None:
                 return found
+        if isinstance(expr.a, Dot) and self.width.name in ("float16", "bfloat16"):
+            # A sum is accumulated in float32, and what follows it in the same kernel stays there.
+            return _Evaluator(self.inputs, replace(self.ways, width=number_format("float32"))).after(expr, self.run(expr.a))
         a, b = self.run(expr.a), self.run(expr.b)
         return self.rnd(arithmetic(expr.op, a, b))
+
+    def after(self, expr: Bin, total: float) -> float:
+        """An operation on a sum that is known already."""
+        return self.rnd(arithmetic(expr.op, total, self.run(expr.b)))
 
     def contracted(self, expr: Bin) -> float | None:
         """`a·b ± c` and `c ± a·b` as the compiler fuses them."""
@@ -149,18 +157,20 @@ class _Evaluator:
         return self.rnd(plain_function(name, args))
 
     def kernel(self, expr: Kernel) -> float:
-        args = [self.run(a) for a in expr.args]
-        bodies = [(name, body) for name in expr.names for body in (composites.VECTOR, LIBRARY)]
-        name, body = bodies[min(self.ways.body, len(bodies) - 1)]
-        if self.width.name != "float32":
-            return self.run(expr.formula)
-        return float(getattr(composites, name)(SCALAR, body, *args))
+        """In 16 bits a kernel inside an equation widens its operands and rounds its result."""
+        bodies = _bodies(expr, self.width)
+        body = bodies[min(self.ways.body, len(bodies) - 1)]
+        if not isinstance(body, tuple):
+            return self.run(body)
+        name, functions = body
+        return self.rnd(float(getattr(composites, name)(SCALAR, functions, *(self.run(a) for a in expr.args))))
 
     def dot(self, expr: Dot) -> float:
         a = self.inputs.series(expr.a.operand, expr.a.indices)
         b = None if expr.b is None else self.inputs.series(expr.b.operand, expr.b.indices)
         if expr.term is not None:
-            a, b = self.terms(expr.term, a, b), None
+            more = [self.inputs.series(s.operand, s.indices) for s in expr.more]
+            a, b = self.terms(expr.term, a, b, more), None
         init = None if expr.init is None else self.run(expr.init)
         order = self.ways.order
         kind = np.float64 if self.width.name == "float64" else np.float32
@@ -172,15 +182,25 @@ class _Evaluator:
             order = replace(order, init="none")
         return evaluate_sum(order, a, b, init, kind)
 
-    def terms(self, term: Expr, a: Array, b: Array | None) -> Array:
-        # In a term, Var(0) and Var(1) are the series' elements and the equation's own variables come after them.
+    def terms(self, term: Expr, a: Array, b: Array | None, more: Sequence[Array] = ()) -> Array:
+        # In a term, Var(0) and Var(1) are the series' elements, the equation's own variables come after them, and those of
+        # further series count from the end: Var(-1), Var(-2).
         values = self.inputs.values
         found: list[float] = []
         for i in range(len(a)):
-            self.inputs.values = [float(a[i]), 0.0 if b is None else float(b[i]), *values]
+            self.inputs.values = [
+                float(a[i]), 0.0 if b is None else float(b[i]), *values, *(float(s[i]) for s in reversed(more))
+            ]  # fmt: skip
             found.append(self.run(term))
         self.inputs.values = values
         return np.array(found)
+
+
+def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] | Expr]:
+    """The ways in which a kernel may have computed its formula. The composites are float32's."""
+    known = () if width.name == "float64" else kernel.names
+    named: list[tuple[str, Functions] | Expr] = [(name, body) for name in known for body in (composites.VECTOR, LIBRARY)]
+    return [*(named or [kernel.formula]), *kernel.others]
 
 
 def arithmetic(op: str, a: float, b: float) -> float:
@@ -209,7 +229,7 @@ def plain_function(name: str, args: list[float]) -> float:
             case "abs":
                 return abs(args[0])
             case "sign":
-                return float(np.sign(args[0]))
+                return float(args[0] > 0) - float(args[0] < 0)
             case "max":
                 return math.nan if any(a != a for a in args) else max(args)
             case "min":
@@ -234,7 +254,7 @@ def ways_to_try(expr: Expr, width: NumberFormat, orders: tuple[Order, ...]) -> I
     choices = max([len(variants(c.name, _width_name(width))) for c in calls if c.name in ELEMENTARY], default=1)
     if term_calls:
         choices = max(choices, 3)
-    bodies = max([2 * len(n.names) for n in nodes if isinstance(n, Kernel)], default=1)
+    bodies = max([len(_bodies(n, width)) for n in nodes if isinstance(n, Kernel)], default=1)
     can_fuse = any(
         isinstance(n, Bin) and n.op in "+-" and any(isinstance(c, Bin) and c.op == "*" for c in (n.a, n.b)) for n in nodes
     )

@@ -28,8 +28,8 @@ def exact_value(expr: Expr, inputs: Inputs) -> Exact:
         raise Undefined(str(error)) from error
 
 
-def _fraction(x: float) -> Fraction | None:
-    return Fraction(x) if np.isfinite(x) else None
+def _fraction(x: Any) -> Fraction | None:
+    return Fraction(float(x)) if np.isfinite(x) else None
 
 
 def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
@@ -45,7 +45,7 @@ def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
             return _finite(value) if inner is not None else _finite(value)
         case Neg(a):
             return -_run(a, values, inputs)
-        case Round(a, _) | Case(_, a, _) | Kernel(_, _, a):
+        case Round(a, _) | Case(_, a, _) | Kernel(formula=a):
             return _run(a, values, inputs)
         case Fma(a, b, c):
             return _mul(_run(a, values, inputs), _run(b, values, inputs)) + _run(c, values, inputs)
@@ -123,8 +123,9 @@ def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
         raise Undefined("an operand is not finite")
     total: Exact = Fraction(0)
     if expr.term is not None:
+        more = [inputs.series(s.operand, s.indices) for s in reversed(expr.more)]
         for i in range(len(a)):
-            own: list[Fraction | None] = [Fraction(float(a[i])), None if b is None else Fraction(float(b[i])), *values]
+            own = [Fraction(float(a[i])), None if b is None else Fraction(float(b[i])), *values, *(_fraction(s[i]) for s in more)]
             total = _binary("+", total, _run(expr.term, own, inputs))
     else:
         total = dyadic_sum(a, b)

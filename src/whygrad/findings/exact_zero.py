@@ -15,8 +15,8 @@ __all__ = ["ExactZero", "exact_zero"]
 
 @dataclass(frozen=True)
 class ExactZero:
-    """The loss is exactly 0 from step `first` to the last one, `last`. `predictions`: what the prediction is in all these
-    steps, by column name, where it does not change. `gradients_zero`: every recorded gradient is 0 there."""
+    """The loss is exactly 0 from step `first` to the last one, `last`. `predictions`: what the prediction is in all
+    these steps, by column name, where it does not change. `gradients_zero`: every recorded gradient is 0 there."""
 
     first: int
     last: int

@@ -1,8 +1,8 @@
 """Updates that were lost: a parameter stands still although its gradient is not zero.
 
-A weight and its update are added and the sum is rounded to the weight's format. An update of less than half the spacing of
-the format at the weight (half an ulp) rounds away: the weight keeps its bits, and training goes on without it.
-Remedy: float32 master weights, a larger learning rate, or stochastic rounding.
+A weight and its update are added and the sum is rounded to the weight's format. An update of less than half the
+spacing of the format at the weight (half an ulp) rounds away: the weight keeps its bits, and training goes on without
+it. Remedy: float32 master weights, a larger learning rate, or stochastic rounding.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["LostUpdate", "LostUpdates", "lost_updates"]
 
 @dataclass(frozen=True)
 class LostUpdate:
-    """One step in which `value` did not move. `update` is −lr·gradient, rounded to double; `half_ulp` half the spacing at
-    `value`; `rounds_away` whether value + update, exactly, rounds to `value` again (plain SGD's update: with
+    """One step in which `value` did not move. `update` is −lr·gradient, rounded to double; `half_ulp` half the spacing
+    at `value`; `rounds_away` whether value + update, exactly, rounds to `value` again (plain SGD's update: with
     momentum or Adam the true update is another)."""
 
     step: int
@@ -42,8 +42,8 @@ class LostUpdates:
 
 
 def lost_updates(history: History) -> tuple[LostUpdates, ...]:
-    """Parameters that stood still in some step although lr·gradient ≠ 0, from the table alone. What moved in step 0 cannot
-    be told from it: the table begins after that step."""
+    """Parameters that stood still in some step although lr·gradient ≠ 0, from the table alone. What moved in step 0
+    cannot be told from it: the table begins after that step."""
     found: list[LostUpdates] = []
     gradients = {c.address: c for c in history.columns if c.kind == "gradient"}
     lr = next((c for c in history.columns if c.kind == "hyperparameter" and c.name == "lr"), None)

@@ -92,4 +92,3 @@ def after_step(optimizer: Any, call: RawOptimizerCall, tape: Tape) -> None:
             next(taken).after = dict(optimizer.state[p]) if p in optimizer.state else {}
     where, line = tape.line()
     tape.events.append(Event(STEP, (), None, call, "", -1, -1, False, False, where, line, None, None, call.number))
-

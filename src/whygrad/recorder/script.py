@@ -1,14 +1,13 @@
 """Running a program as `python` would, and recording it.
 
-The program must not be able to tell: torch is imported when *it* imports torch (a program may set OMP_NUM_THREADS before
-that), `__main__`, `sys.argv` and `sys.path[0]` are its own, its exit code and its traceback are those of plain python.
-Source: CPython's Modules/main.c (`pymain_run_file`) and Lib/runpy.py.
+The program must not be able to tell: torch is imported when *it* imports torch (a program may set
+OMP_NUM_THREADS before that), `__main__`, `sys.argv` and `sys.path[0]` are its own, its exit code and its
+traceback are those of plain python. Source: CPython's Modules/main.c (`pymain_run_file`) and Lib/runpy.py.
 """
 
 from __future__ import annotations
 
 import builtins
-import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -39,12 +38,12 @@ class _Program:
 
 
 def run_script(target: str, argv: list[str], out: Path, *, module: bool, keep: Keep) -> int:
-    """Run `python target argv…` (with `module`: `python -m target argv…`) and save what it did to `out`. Returns the exit
-    code that it would have had: that of `sys.exit`, 1 after an exception, 130 after Ctrl-C.
+    """Run `python target argv…` (with `module`: `python -m target argv…`) and save what it did to `out`.
+    Returns the exit code that it would have had: that of `sys.exit`, 1 after an exception, 130 after Ctrl-C.
 
-    The process is the program's from here on: `__main__`, `sys.argv` and `sys.path[0]` stay as the program left them, so
-    that what it registered with `atexit` finds them. Raises ScriptError when there is no such program or `out` cannot be
-    written, before anything ran.
+    The process is the program's from here on: `__main__`, `sys.argv` and `sys.path[0]` stay as the program
+    left them, so that what it registered with `atexit` finds them. Raises ScriptError when there is no such
+    program or `out` cannot be written, before anything ran.
     """
     check_out(out)
     try:
@@ -118,8 +117,8 @@ def _end(watch: _OnTorch, recording: Recording | None, status: str) -> None:
 
 
 def check_out(out: Path) -> None:
-    """Raise ScriptError when no run can be saved at `out`. A run that is already there will be replaced, any other file
-    will not."""
+    """Raise ScriptError when no run can be saved at `out`. A run that is already there will be replaced, any
+    other file will not."""
     if not out.parent.is_dir():
         raise ScriptError(f"cannot save to {out}: there is no directory {out.parent}.")
     if not os.access(out.parent, os.W_OK):
@@ -127,7 +126,9 @@ def check_out(out: Path) -> None:
     if out.is_dir():
         raise ScriptError(f"cannot save to {out}: it is a directory. Name a file with -o, such as {out / 'train.why'}.")
     if out.exists() and out.stat().st_size and out.read_bytes()[30:42] != b"whygrad.json":
-        raise ScriptError(f"{out} is there already, and is no saved run; it is left alone. Choose another name with -o.")
+        raise ScriptError(
+            f"{out} is there already, and is no saved run; it is left alone. Choose another name with -o."
+        )
 
 
 def _find_script(target: str) -> _Program:
@@ -173,7 +174,8 @@ def _find_module(target: str) -> _Program:
 
 
 def _main_module(program: _Program) -> ModuleType:
-    """A `__main__` of the program's own; classes that it defines can be pickled, and a spawned process finds it."""
+    """A `__main__` of the program's own; classes that it defines can be pickled, and a spawned process finds
+    it."""
     main = ModuleType("__main__")
     main.__dict__.update(
         __file__=program.path,
@@ -217,7 +219,8 @@ class _OnTorch:
             sys.meta_path.remove(self)  # pyright: ignore[reportArgumentType]
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """See importlib.abc.MetaPathFinder: torch as the others find it, with a word to us once it is there."""
+        """See importlib.abc.MetaPathFinder: torch as the others find it, with a word to us once it is
+        there."""
         if name != "torch":
             return None
         self._remove()
@@ -248,5 +251,3 @@ class _OnTorch:
             self._recording = Recording(self.out, self.keep, self.target, self.argv, self._cwd)
         except Exception as error:
             self.problem = f"nothing was recorded: {type(error).__name__}: {error}"
-
-

@@ -1,7 +1,7 @@
 """A traceback as it would be without recording: the same frames, the same lines.
 
-Recording leaves three traces in it: whygrad's own frames; `inner` in torch's `Module._call_impl`, which is used only where
-there are hooks; and the line of `_call_impl` itself. Source: torch/nn/modules/module.py.
+Recording leaves three traces in it: whygrad's own frames; `inner` in torch's `Module._call_impl`, which is
+used only where there are hooks; and the line of `_call_impl` itself. Source: torch/nn/modules/module.py.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from typing import Any
 
 _WHYGRAD = str(Path(__file__).resolve().parents[1]) + "/"
 _HOOKS = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
-_GLOBAL_HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
+_GLOBAL_HOOKS = (
+    "_global_backward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+)
 _FAST_CALL = "return forward_call(*args, **kwargs)"
 _Entry = tuple[FrameType, int, int]
 
 
 def as_unwatched(error: BaseException, seen: set[int] | None = None) -> BaseException:
-    """`error` with the tracebacks of it, of its causes and of a group's members put right. Call it once nothing is
-    recorded any more: hooks that are left are the program's own."""
+    """`error` with the tracebacks of it, of its causes and of a group's members put right. Call it once
+    nothing is recorded any more: hooks that are left are the program's own."""
     seen = set() if seen is None else seen
     if id(error) not in seen:
         seen.add(id(error))

@@ -14,6 +14,7 @@ import torch
 from torch.nn.modules import module as nn_module
 from torch.optim import optimizer as nn_optimizer
 
+from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
 from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tensors_of
 from whygrad.capture.tape import Before, Leaf, Tape, storage_key
@@ -528,3 +529,8 @@ def is_recording() -> bool:
     from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
     return any(isinstance(mode, Session) for mode in _get_current_dispatch_mode_stack())
+
+
+leave_alone(
+    Session._enter_module, Session._leave_module, Session._before_optimizer, Session._after_optimizer,
+)  # fmt: skip

@@ -1,8 +1,9 @@
 """From a program that trains to a file, while it trains.
 
-Every half second a thread freezes the steps that were closed since and appends them to the file. Freezing holds the
-session's lock, a step at a time, so the program waits only when it is about to overwrite what is being read; writing
-holds none. When too much waits, or the program stops copying what it overwrites, the program's own thread freezes.
+Every half second a thread freezes the steps that were closed since and appends them to the file. Freezing
+holds the session's lock, a step at a time, so the program waits only when it is about to overwrite what is
+being read; writing holds none. When too much waits, or the program stops copying what it overwrites, the
+program's own thread freezes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 from whygrad.capture.freeze import Freezer
@@ -99,8 +99,8 @@ class Sink:
                 self.write()
 
     def freeze(self, undecided: bool = False) -> None:
-        """Make closed steps into inert data, in order. A step that is kept only for being among the last waits, unless
-        `undecided`: whether it stays one of the last is not known yet."""
+        """Make closed steps into inert data, in order. A step that is kept only for being among the last
+        waits, unless `undecided`: whether it stays one of the last is not known yet."""
         session = self.session
         while True:
             with session.lock:

@@ -73,13 +73,12 @@ def _body(view: DerivationView) -> str:
 
 
 def _equation(equation: EquationView) -> str:
-    lines = [equation.symbolic, equation.numeric]
-    lines += [f"{equation.exact} before rounding"] if equation.exact else []
     cells: list[str] = []
-    for number, line in enumerate(dict.fromkeys(lines)):
+    last = len(equation.lines) - 1
+    for number, line in enumerate(equation.lines):
         left = escape(equation.left) if number == 0 else ""
-        cells.append(f"<span>{left}</span><span> = </span><span>{escape(line)}</span>")
-    cells.append(f"<span></span><span> = </span><b>{escape(equation.result)}</b>")
+        tag = "b" if number == last else "span"
+        cells.append(f"<span>{left}</span><span> = </span><{tag}>{escape(line)}</{tag}>")
     note = f'<div class="whygrad-dim">{escape(equation.note)}</div>' if equation.note else ""
     return f'<div class="whygrad-equation">{"".join(cells)}</div>{note}'
 
@@ -91,9 +90,13 @@ def table_html(view: TableView) -> str:
     rows: list[str] = []
     for number in range(len(view.rows)):
         if view.gap == number:
-            rows.append(f'<tr class="whygrad-dim"><td>⋮</td><td colspan="{len(view.columns)}">{view.left_out} steps not shown</td></tr>')
+            rows.append(
+                f'<tr class="whygrad-dim"><td>⋮</td><td colspan="{len(view.columns)}">'
+                f"{view.left_out} steps not shown</td></tr>"
+            )
         rows.append("<tr>" + "".join(f"<td>{column[number]}</td>" for column in columns) + "</tr>")
-    return f'{_STYLE}<div class="whygrad"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'{_STYLE}<div class="whygrad">{table}</div>'
 
 
 def _tip(address: str) -> str:
@@ -106,4 +109,7 @@ def _padded(column: list[str | None]) -> list[str]:
     tails = [len(cell) - cell.index(".") if "." in cell else 0 for cell in cells]
     longest = max((tail for cell, tail in zip(cells, tails, strict=True) if cell), default=0)
     missing = [longest - tail if cell else 0 for cell, tail in zip(cells, tails, strict=True)]
-    return [escape(cell) + (f'<span aria-hidden="true">{" " * n}</span>' if n else "") for cell, n in zip(cells, missing, strict=True)]
+    return [
+        escape(cell) + (f'<span aria-hidden="true">{" " * n}</span>' if n else "")
+        for cell, n in zip(cells, missing, strict=True)
+    ]

@@ -1,8 +1,10 @@
-"""A derivation, and a table, as text for a terminal: coloured on a tty, plain elsewhere, ASCII where the encoding is poor."""
+"""A derivation, and a table, as text for a terminal: coloured on a tty, plain elsewhere, ASCII where the encoding is
+poor."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +18,37 @@ from whygrad.view.derivation import DerivationView, EquationView, VerdictView
 from whygrad.view.lesson import FormatRow
 from whygrad.view.table import TableView
 
-__all__ = ["Screen", "derivation_text", "draw_derivation", "draw_format_rows", "draw_heading", "draw_paragraphs", "draw_table", "plain_text", "screen_for", "show", "table_text"]
+__all__ = [
+    "Screen",
+    "derivation_text",
+    "draw_derivation",
+    "draw_format_rows",
+    "draw_heading",
+    "draw_paragraphs",
+    "draw_table",
+    "plain_text",
+    "screen_for",
+    "show",
+    "table_text",
+]
 
-_MARKS = {"same": ("✓", "green"), "replayed": ("≈", "yellow"), "opaque": ("?", "yellow"), "differs": ("✗", "bold red"), "given": ("", "")}
+_MARKS = {
+    "same": ("✓", "green"),
+    "replayed": ("≈", "yellow"),
+    "opaque": ("?", "yellow"),
+    "differs": ("✗", "bold red"),
+    "given": ("", ""),
+}
 # What replaces a character that the stream's encoding cannot write.
 _ASCII = str.maketrans(
     {
-        "−": "-", "·": "*", "✓": "[ok]", "≈": "~", "✗": "[X]", "…": "...", "∂": "d", "Σ": "sum", "√": "sqrt", "⁻": "^-", "²": "^2",
-        "³": "^3", "¹": "^1", "⁰": "^0", "σ": "sigmoid", "β": "beta", "ε": "eps", "ᵢ": "_i", "₁": "1", "₂": "2", "×": "x", "←": "<-",
-        "→": "->", "├": "|", "└": "`", "─": "-", "│": "|", "⋮": ":", "–": "-", "≤": "<=", "½": "1/2", "▸": ">", "ᵀ": "^T", "ᵗ": "^t",
+        "−": "-", "·": "*", "✓": "[ok]", "≈": "~", "✗": "[X]", "…": "...", "∂": "d", "Σ": "sum", "√": "sqrt", "⁻": "^-",
+        "²": "^2",
+        "³": "^3", "¹": "^1", "⁰": "^0", "σ": "sigmoid", "β": "beta", "ε": "eps", "ᵢ": "_i", "₁": "1", "₂": "2",
+        "×": "x",
+        "←": "<-",
+        "→": "->", "├": "|", "└": "`", "─": "-", "│": "|", "⋮": ":", "–": "-", "≤": "<=", "½": "1/2",
+        "▸": ">", "ᵀ": "^T", "ᵗ": "^t",
     }
 )  # fmt: skip
 _NARROWEST = 40
@@ -41,8 +65,8 @@ class Screen:
 
 
 def screen_for(stream: TextIO) -> Screen:
-    """The screen behind a stream. NO_COLOR and TERM=dumb turn colour off, COLUMNS sets the width; not on a tty the width is
-    100, so that what is written to a file does not depend on a window."""
+    """The screen behind a stream. NO_COLOR and TERM=dumb turn colour off, COLUMNS sets the width; not on a tty the
+    width is 100, so that what is written to a file does not depend on a window."""
     tty = stream.isatty()
     colour = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     columns = os.environ.get("COLUMNS", "")
@@ -70,7 +94,14 @@ def show(text: Text, stream: TextIO | None = None, screen: Screen | None = None)
     if not screen.colour:
         out.write(plain_text(text, screen) + "\n")
         return
-    console = Console(file=out, force_terminal=True, highlight=False, soft_wrap=True, width=screen.width, legacy_windows=False)
+    console = Console(
+        file=out,
+        force_terminal=True,
+        highlight=False,
+        soft_wrap=True,
+        width=screen.width,
+        legacy_windows=False,
+    )
     console.print(text, soft_wrap=True)
 
 
@@ -96,7 +127,8 @@ def table_text(view: TableView, screen: Screen | None = None) -> str:
 
 
 def draw_derivation(view: DerivationView, screen: Screen) -> Text:
-    """The tree: under each number its equation, with names and with numbers, what was checked, and where it came from."""
+    """The tree: under each number its equation, with names and with numbers, what was checked, and where it came
+    from."""
     text = Text()
     _node(view, text, screen, "", "")
     if _any_more(view):
@@ -118,7 +150,13 @@ def _node(view: DerivationView, text: Text, screen: Screen, first: str, rest: st
     last = len(view.children) - 1
     for i, child in enumerate(view.children):
         text.append(rest + "│\n" if _is_tall(child) or (i and _is_tall(view.children[i - 1])) else "", "dim")
-        _node(child, text, screen, rest + ("└─ " if i == last else "├─ "), rest + ("   " if i == last else "│  "))
+        _node(
+            child,
+            text,
+            screen,
+            rest + ("└─ " if i == last else "├─ "),
+            rest + ("   " if i == last else "│  "),
+        )
 
 
 def _any_more(view: DerivationView) -> bool:
@@ -149,15 +187,10 @@ def _equation(equation: EquationView, text: Text, screen: Screen, indent: str) -
     room = max(screen.width - cell_len(indent), _NARROWEST)
     left = equation.left if cell_len(equation.left) * 2 < room else ""
     pad = " " * cell_len(left)
-    lines = [equation.symbolic]
-    if equation.numeric != equation.symbolic:
-        lines.append(equation.numeric)
-    if equation.exact:
-        lines.append(f"{equation.exact} before rounding")
-    lines.append(equation.result)
+    lines = equation.lines
     for number, line in enumerate(lines):
         last = number == len(lines) - 1
-        for part, piece in enumerate(_break(line, room - cell_len(left) - 3)):
+        for part, piece in enumerate(_break_sum(line, room - cell_len(left) - 3)):
             text.append(indent, "dim")
             text.append(left if number == part == 0 else pad, "cyan")
             text.append(" = " if part == 0 else "   ", "dim")
@@ -209,6 +242,17 @@ def _break(line: str, width: int) -> list[str]:
     return pieces
 
 
+def _break_sum(line: str, width: int) -> list[str]:
+    """An equation in pieces, cut before its + and − signs where that is enough."""
+    pieces: list[str] = []
+    for term in re.split(r" (?=[+−] )", line):
+        if pieces and cell_len(pieces[-1]) + 1 + cell_len(term) <= width:
+            pieces[-1] += " " + term
+        else:
+            pieces += _break(term, width)
+    return pieces
+
+
 def _join(parts: list[str], width: int) -> list[str]:
     """Parts with dots between them, on as few lines as they need."""
     lines: list[str] = []
@@ -224,8 +268,8 @@ def _join(parts: list[str], width: int) -> list[str]:
 
 
 def draw_paragraphs(paragraphs: Sequence[str], screen: Screen, tight: bool = False) -> Text:
-    """Paragraphs, broken at the screen's width (at most 92 columns: longer lines are hard to read). `tight`: lines of their
-    own, neither broken nor apart."""
+    """Paragraphs, broken at the screen's width (at most 92 columns: longer lines are hard to read). `tight`: lines of
+    their own, neither broken nor apart."""
     text = Text()
     narrow = Screen(min(screen.width, _READABLE), screen.colour, screen.ascii)
     for number, paragraph in enumerate(paragraphs):

@@ -122,7 +122,7 @@ def sigmoid_backward(c: OpCall, i: Index) -> Expr:
     return mul(g, sub(ONE, y), y)
 
 
-@rule("aten.tanh_backward", rounds="float16")
+@rule("aten.tanh_backward")
 def tanh_backward(c: OpCall, i: Index) -> Expr:
     """`∂xᵢ = gᵢ·(1 − yᵢ²)`, y the result."""
     g, y = c.t(0)[i], c.t(1)[i]

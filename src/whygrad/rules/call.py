@@ -129,8 +129,8 @@ class Operand:
     def series(self, *index: int | None) -> Series:
         """All elements whose index agrees with `index`, None standing for all; in row-major order."""
         ranges = [range(n) if i is None else (i,) for i, n in zip(index, self.shape, strict=True)]
-        indices = np.array(list(product(*ranges)), dtype=np.int64).reshape(-1, len(self.shape))
-        return self.at(indices)
+        rows = list(product(*ranges))
+        return self.at(np.array(rows, dtype=np.int64).reshape(len(rows), len(self.shape)))
 
     def at(self, indices: np.ndarray[Any, Any]) -> Series:
         """The elements at an (n, ndim) array of indices."""

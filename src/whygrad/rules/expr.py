@@ -95,12 +95,14 @@ class Series:
 @dataclass(frozen=True, eq=False)
 class Dot:
     """`Σ aᵢ·bᵢ (+ init)`; without `b`: `Σ aᵢ`. With `term`, an expression whose `Var(0)`, `Var(1)` stand for aᵢ and bᵢ
-    and whose other Vars are the equation's own, each term is that instead (`Σ exp(aᵢ − max)`, `Σ (aᵢ − bᵢ)²`)."""
+    and whose other Vars, from 2 on, are the equation's own, each term is that instead (`Σ exp(aᵢ − max)`, `Σ (aᵢ − bᵢ)²`).
+    A term of more than two tensors finds the elements of `more[0]`, `more[1]`, … as `Var(-1)`, `Var(-2)`, …"""
 
     a: Series
     b: Series | None = None
     init: Expr | None = None
     term: Expr | None = None
+    more: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,13 @@ class Python:
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A pointwise kernel whose mathematics is `formula`, computed as `floats.elementary_composites.<name>` does it on
-    `args`: the same function, rounded where the kernel rounds. `names` lists such functions, most likely first."""
+    `args`: the same function, rounded where the kernel rounds. `names` lists such functions, most likely first; `others`
+    are orders of operations that a second body of the kernel uses for the same mathematics."""
 
     names: tuple[str, ...]
     args: tuple[Expr, ...]
     formula: Expr
+    others: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
         case Bin(_, a, b):
             return (a, b)
-        case Neg(a) | Round(a, _) | Python(a, _) | Kernel(_, _, a):
+        case Neg(a) | Round(a, _) | Python(a, _) | Kernel(formula=a):
             return (a,)
         case Fma(a, b, c):
             return (a, b, c)
@@ -147,7 +151,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return args
         case Case(_, value, _):
             return (value,)
-        case Dot(_, _, init, _):
+        case Dot(init=init):
             return () if init is None else (init,)
         case Var() | Num() | Drawn():
             return ()

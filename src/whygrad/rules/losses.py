@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Call, Case, Dot, Expr, Num, Round, Var
+from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Num, Round, Var
 from whygrad.rules.registry import rule
 
 NONE, MEAN, SUM = 0, 1, 2
 """torch's `Reduction` enumeration."""
 
+NARROW = ("float16", "bfloat16")
 Term = Callable[[Expr, Expr], Expr]
 
 
@@ -22,12 +23,13 @@ def reduction_of(c: OpCall, position: int) -> int:
 
 
 def reduced(c: OpCall, i: Index, term: Term, reduction: int) -> Expr:
-    """`term(aᵢ, bᵢ)`, or the sum of all, or that over n. A term is stored in the dtype before it is summed."""
+    """`term(aᵢ, bᵢ)`, or the sum of all, or that over n. A term is stored in the dtype before it is summed; the sum of 16-bit
+    terms, and the division of it, are float32's."""
     a, b = c.t(0), c.t(1)
     if reduction == NONE:
         return term(a.broadcast(i), b.broadcast(i))
     inner = term(Var(0), Var(1))
-    total = Dot(a.all(), b.all(), term=Round(inner, a.dtype) if a.dtype in ("float16", "bfloat16") else inner)
+    total = Dot(a.all(), b.all(), term=Round(inner, a.dtype) if a.dtype in NARROW else inner)
     return total if reduction == SUM else div(total, Num(float(len(total.a)), "n"))
 
 
@@ -36,7 +38,7 @@ def share(x: Operand, reduction: int, top: float = 1.0, text: str = "1/n") -> Nu
     return Num(top / max(x.value.numel, 1), text) if reduction == MEAN else Num(top)
 
 
-@rule("aten.mse_loss")
+@rule("aten.mse_loss", rounds="each")
 def mse_loss(c: OpCall, i: Index) -> Expr:
     """`yᵢ = (aᵢ − bᵢ)²`, summed, and for the mean divided by n."""
     return reduced(c, i, lambda a, b: mul(sub(a, b), sub(a, b)), reduction_of(c, 2))
@@ -79,7 +81,7 @@ def _two_parts(c: OpCall, i: Index, bound: float, name: str, near: Callable[[Exp
     return Case(f"|a − b| ≥ {name}", far(z), "the quadratic part")
 
 
-@rule("aten.smooth_l1_loss", rounds="each")
+@rule("aten.smooth_l1_loss", rounds="float16")
 def smooth_l1_loss(c: OpCall, i: Index) -> Expr:
     """`yᵢ = ½·z²/β if z < β, else z − ½·β`, z = |aᵢ − bᵢ|."""
     beta = float(c.arg(3, "beta", 1.0))  # pyright: ignore[reportArgumentType]
@@ -87,7 +89,7 @@ def smooth_l1_loss(c: OpCall, i: Index) -> Expr:
     return _two_parts(c, i, beta, "β", lambda z: div(mul(half, z, z), b), lambda z: sub(z, mul(half, b)))
 
 
-@rule("aten.huber_loss", rounds="each")
+@rule("aten.huber_loss", rounds="bfloat16")
 def huber_loss(c: OpCall, i: Index) -> Expr:
     """`yᵢ = ½·z² if z < δ, else δ·(z − ½·δ)`, z = |aᵢ − bᵢ|."""
     delta = float(c.arg(3, "delta", 1.0))  # pyright: ignore[reportArgumentType]
@@ -95,30 +97,34 @@ def huber_loss(c: OpCall, i: Index) -> Expr:
     return _two_parts(c, i, delta, "δ", lambda z: mul(half, z, z), lambda z: mul(d, sub(z, mul(half, d))))
 
 
-def _slope(c: OpCall, i: Index, bound: float, name: str, outer: tuple[Expr, ...], inner: Callable[[Expr, Expr], Expr]) -> Expr:
-    """The derivative of such a loss: ±outer from `bound` on, else `inner(a − b, g)`."""
+def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, Expr], Expr], inner: Callable[[Expr, Expr], Expr]) -> Expr:
+    """The derivative of such a loss: from `bound` on `outer(±norm, g)`, else `inner(a − b, g)`."""
     g, a, b = (c.t(k).broadcast(i) for k in range(3))
     x = c.t(1).item(_at(c.t(1), i)) - c.t(2).item(_at(c.t(2), i))
-    difference = sub(a, b)
+    norm = share(c.t(1), reduction_of(c, 3))
     if x <= -bound:
-        first = Num(-outer[0].value, "−" + outer[0].text if outer[0].text else "")  # pyright: ignore[reportAttributeAccessIssue]
-        return Case(f"a − b ≤ −{name}", mul(first, g, *outer[1:]), "the quadratic part's slope")
+        negative = Num(-norm.value, "−" + norm.text if norm.text else "")
+        return Case(f"a − b ≤ −{name}", outer(negative, g), "the quadratic part's slope")
     if x >= bound:
-        return Case(f"a − b ≥ {name}", mul(outer[0], g, *outer[1:]), "the quadratic part's slope")
-    return Case(f"|a − b| < {name}", inner(difference, g), "the linear part's slope")
+        return Case(f"a − b ≥ {name}", outer(norm, g), "the quadratic part's slope")
+    return Case(f"|a − b| < {name}", inner(sub(a, b), g), "the linear part's slope")
 
 
-@rule("aten.smooth_l1_loss_backward", rounds="each")
+@rule("aten.smooth_l1_loss_backward", rounds="either")
 def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`."""
     beta = float(c.arg(4, "beta", 1.0))  # pyright: ignore[reportArgumentType]
     norm = share(c.t(1), reduction_of(c, 3))
-    return _slope(c, i, beta, "β", (norm,), lambda x, g: div(mul(norm, x, g), Num(beta, "β")))
+    return _slope(c, i, beta, "β", mul, lambda x, g: div(mul(norm, x, g), Num(beta, "β")))
 
 
 @rule("aten.huber_loss_backward", rounds="each")
 def huber_loss_backward(c: OpCall, i: Index) -> Expr:
-    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`."""
-    delta = float(c.arg(4, "delta", 1.0))  # pyright: ignore[reportArgumentType]
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`; the vector body multiplies by δ before g."""
+    delta = Num(float(c.arg(4, "delta", 1.0)), "δ")  # pyright: ignore[reportArgumentType]
     norm = share(c.t(1), reduction_of(c, 3))
-    return _slope(c, i, delta, "δ", (norm, Num(delta, "δ")), lambda x, g: mul(norm, x, g))
+
+    def outer(signed: Num, g: Expr) -> Expr:
+        return Kernel((), (), mul(signed, g, delta), (mul(signed, delta, g),))
+
+    return _slope(c, i, delta.value, "δ", outer, lambda x, g: mul(norm, x, g))

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from whygrad.rules.activations import ONE, add, div, mul, sub
-from whygrad.rules.call import Index, OpCall
-from whygrad.rules.expr import Call, Case, Dot, Expr, Neg, Num, Var
-from whygrad.rules.losses import MEAN, NONE, SUM
+from whygrad.rules.call import Index, OpCall, Operand
+from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Round, Series, Var
+from whygrad.rules.losses import MEAN, NARROW, NONE, SUM
 from whygrad.rules.registry import rule
 
 def _picked(c: OpCall, target: int) -> np.ndarray:
@@ -29,6 +29,11 @@ def _total_weight(c: OpCall) -> Expr:
     return Dot(c.t(2).at(picked[:, -1:]))
 
 
+def _stored(x: Operand, total: Expr) -> Expr:
+    """A sum as the kernel keeps it: in the dtype."""
+    return Round(total, x.dtype) if x.dtype in NARROW and isinstance(total, Dot) else total
+
+
 @rule("aten.nll_loss_forward")
 def nll_loss(c: OpCall, i: Index) -> Expr:
     """`y = −Σₙ w[tₙ]·x[n,tₙ]`, for the mean divided by Σₙ w[tₙ]; x holds log-probabilities, t the classes."""
@@ -45,9 +50,7 @@ def nll_loss(c: OpCall, i: Index) -> Expr:
         return Num(float("nan") if reduction == MEAN else 0.0, "0/0" if reduction == MEAN else "")
     weights = c.t(2).at(places[:, -1:]) if c.has(2) else None
     total = Dot(x.at(places), weights, term=Neg(Var(0)) if weights is None else Neg(mul(Var(0), Var(1))))
-    if reduction != MEAN:
-        return total
-    return div(total, _total_weight(c))
+    return total if reduction != MEAN else div(_stored(x, total), _stored(x, _total_weight(c)))
 
 
 @rule("aten.nll_loss_forward", output=1)
@@ -58,7 +61,7 @@ def nll_loss_weight(c: OpCall, i: Index) -> Expr:
     return _total_weight(c)
 
 
-@rule("aten.nll_loss_backward")
+@rule("aten.nll_loss_backward", rounds="each")
 def nll_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂x[n,tₙ] = −w[tₙ]·g`, for the mean `/ Σ w`; 0 for every other class."""
     g, labels, reduction = c.t(0), c.t(2), int(c.arg(4))  # pyright: ignore[reportArgumentType]
@@ -75,10 +78,17 @@ def nll_loss_backward(c: OpCall, i: Index) -> Expr:
     return Case(f"the target is class {label}", mul(grad, c.t(3)[(label,)]) if c.has(3) else grad)
 
 
-def _reduced(c: OpCall, i: Index, term: Expr, series: tuple[int, int], reduction: int) -> Expr:
-    a, b = (c.t(k) for k in series)
-    total = Dot(a.all(), b.all(), term=term)
+def _reduced(c: OpCall, term: Expr, reduction: int, *more: int) -> Expr:
+    """The sum of the terms of arguments 0 and 1, or that over n; `more` are the positions of a weight, by broadcasting."""
+    x = c.t(0)
+    total = Dot(x.all(), c.t(1).all(), term=term, more=tuple(_spread(c.t(k), x.shape) for k in more))
     return total if reduction == SUM else div(total, Num(float(len(total.a)), "n"))
+
+
+def _spread(x: Operand, shape: Index) -> Series:
+    """The element of `x` that each element of `shape` meets."""
+    at = np.indices(shape).reshape(len(shape), -1).T[:, len(shape) - len(x.shape) :]
+    return x.at(np.where(np.array(x.shape, dtype=np.int64) == 1, 0, at).astype(np.int64).reshape(-1, len(x.shape)))
 
 
 def _log(name: str, x: Expr) -> Expr:
@@ -98,7 +108,8 @@ def binary_cross_entropy(c: OpCall, i: Index) -> Expr:
     if reduction == NONE:
         loss = _bce(c.t(0)[i], c.t(1)[i])
         return mul(loss, c.t(2).broadcast(i)) if c.has(2) else loss
-    return _reduced(c, i, _bce(Var(0), Var(1)), (0, 1), reduction)
+    loss = _bce(Var(0), Var(1))
+    return _reduced(c, mul(loss, Var(-1)) if c.has(2) else loss, reduction, *((2,) if c.has(2) else ()))
 
 
 @rule("aten.binary_cross_entropy_backward", rounds="each")
@@ -113,28 +124,29 @@ def binary_cross_entropy_backward(c: OpCall, i: Index) -> Expr:
 
 
 def _log_sigmoid(x: Expr) -> Expr:
-    return sub(Call("min", (Num(0), x)), Call("log1p", (Call("exp", (Neg(Call("abs", (x,))),)),)))
+    formula = sub(Call("min", (Num(0), x)), Call("log1p", (Call("exp", (Neg(Call("abs", (x,))),)),)))
+    return Kernel(("log_sigmoid",), (x,), formula)
 
 
 @rule("aten.binary_cross_entropy_with_logits", rounds="each")
 def binary_cross_entropy_with_logits(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = (1 − tᵢ)·xᵢ − log σ(xᵢ)`, with pos_weight `(1 − tᵢ)·xᵢ − (1 + (w − 1)·tᵢ)·log σ(xᵢ)`."""
-    x, t = c.t(0), c.t(1)
-    reduction = int(c.arg(4, default=MEAN))  # pyright: ignore[reportArgumentType]
-    if reduction == NONE:
-        return _with_logits(c, x[i], t[i], i)
-    return _reduced(c, i, _with_logits(c, Var(0), Var(1), i), (0, 1), reduction)
+    """`yᵢ = (1 − tᵢ)·xᵢ − log σ(xᵢ)`, times w; with pos_weight p `(1 − tᵢ)·xᵢ − ((p − 1)·tᵢ + 1)·log σ(xᵢ)`."""
+    given = [k for k in (2, 3) if c.has(k)]
+    if int(c.arg(4, default=MEAN)) == NONE:  # pyright: ignore[reportArgumentType]
+        return _with_logits(c.t(0)[i], c.t(1)[i], *(c.t(k).broadcast(i) if k in given else None for k in (2, 3)))
+    weights = [Var(-1 - given.index(k)) if k in given else None for k in (2, 3)]
+    return _reduced(c, _with_logits(Var(0), Var(1), *weights), int(c.arg(4, default=MEAN)), *given)  # pyright: ignore[reportArgumentType]
 
 
-def _with_logits(c: OpCall, x: Expr, t: Expr, i: Index) -> Expr:
+def _with_logits(x: Expr, t: Expr, weight: Expr | None, positive: Expr | None) -> Expr:
     log = _log_sigmoid(x)
-    if c.has(3):
-        log = mul(log, add(mul(sub(c.t(3).broadcast(i), ONE), t), ONE))
+    if positive is not None:
+        log = mul(log, add(mul(sub(positive, ONE), t), ONE))
     loss = sub(mul(sub(ONE, t), x), log)
-    return mul(loss, c.t(2).broadcast(i)) if c.has(2) else loss
+    return loss if weight is None else mul(loss, weight)
 
 
-@rule("aten.xlogy")
+@rule("aten.xlogy", rounds="each")
 def xlogy(c: OpCall, i: Index) -> Expr:
     """`yᵢ = xᵢ·log bᵢ`, 0 where xᵢ is 0."""
     x = c.t(0)

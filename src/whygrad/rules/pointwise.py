@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from whygrad.floats import number_format, round_to
 from whygrad.rules.call import Index, OpCall
-from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num
+from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num, Round
 from whygrad.rules.registry import rule
 
 
@@ -14,40 +15,49 @@ def operand(c: OpCall, position: int, i: Index) -> Expr:
     return c.t(position).broadcast(i) if c.has(position) else c.number(position)
 
 
-def _scaled(c: OpCall, i: Index) -> Expr:
+def stored(c: OpCall, position: int, i: Index, name: str = "") -> Expr:
+    """`operand`, a number first rounded to the result's dtype where that has 16 bits (native/cpu/BinaryOpsKernel.cpp)."""
+    if c.has(position):
+        return c.t(position).broadcast(i)
+    number, dtype = c.number(position, name, 1), c.out().dtype
+    value = float(c.arg(position, name, 1))  # pyright: ignore[reportArgumentType]
+    narrow = dtype in ("float16", "bfloat16") and round_to(value, number_format(dtype)) != value
+    return Round(number, dtype) if narrow else number
+
+
+def _scaled(c: OpCall, i: Index, position: int = 1) -> Expr:
     """`alpha · other`, alpha being 1 mostly."""
     alpha = c.arg(2, "alpha", 1)
-    other = operand(c, 1, i)
-    return other if alpha == 1 else Bin("*", c.number(2, "alpha", 1), other)
+    other = stored(c, position, i)
+    return other if alpha == 1 else Bin("*", stored(c, 2, i, "alpha"), other)
 
 
-@rule("aten.add.Tensor", "aten.add_.Tensor", "aten.add.Scalar")
+@rule("aten.add.Tensor", "aten.add.Scalar", "aten.add.out", rounds="either")
 def add(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = aᵢ + alpha·bᵢ` (native/cpu/BinaryOpsKernel.cpp; float16 and bfloat16 in float32, rounded once)."""
-    return Bin("+", operand(c, 0, i), _scaled(c, i))
+    """`yᵢ = aᵢ + alpha·bᵢ` (native/cpu/BinaryOpsKernel.cpp). float16 and bfloat16: in float32, rounded once; the elements
+    that fill no vector round the product too."""
+    return Bin("+", stored(c, 0, i), _scaled(c, i))
 
 
-@rule("aten.sub.Tensor", "aten.sub_.Tensor", "aten.sub.Scalar")
+@rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub.out", rounds="either")
 def sub(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = aᵢ − alpha·bᵢ`."""
-    return Bin("-", operand(c, 0, i), _scaled(c, i))
+    """`yᵢ = aᵢ − alpha·bᵢ`; rounds as `add` does."""
+    return Bin("-", stored(c, 0, i), _scaled(c, i))
 
 
-@rule("aten.rsub.Scalar", "aten.rsub.Tensor")
+@rule("aten.rsub.Scalar", "aten.rsub.Tensor", rounds="either")
 def rsub(c: OpCall, i: Index) -> Expr:
     """`yᵢ = bᵢ − alpha·aᵢ`."""
-    alpha = c.arg(2, "alpha", 1)
-    a = operand(c, 0, i)
-    return Bin("-", operand(c, 1, i), a if alpha == 1 else Bin("*", c.number(2, "alpha", 1), a))
+    return Bin("-", stored(c, 1, i), _scaled(c, i, 0))
 
 
-@rule("aten.mul.Tensor", "aten.mul_.Tensor", "aten.mul.Scalar")
+@rule("aten.mul.Tensor", "aten.mul.Scalar", "aten.mul.out")
 def mul(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ·bᵢ`."""
     return Bin("*", operand(c, 0, i), operand(c, 1, i))
 
 
-@rule("aten.div.Tensor", "aten.div_.Tensor", "aten.div.Scalar")
+@rule("aten.div.Tensor", "aten.div.Scalar", "aten.div.out")
 def div(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ / bᵢ`."""
     return Bin("/", operand(c, 0, i), operand(c, 1, i))
@@ -83,7 +93,7 @@ def addcdiv(c: OpCall, i: Index) -> Expr:
     return Bin("+", operand(c, 0, i), Bin("/", top, operand(c, 2, i)))
 
 
-@rule("aten.lerp.Scalar", "aten.lerp_.Scalar", "aten.lerp.Tensor")
+@rule("aten.lerp.Scalar", "aten.lerp.Tensor")
 def lerp(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ + w·(bᵢ − aᵢ)` for |w| < ½, else `bᵢ − (bᵢ − aᵢ)·(1 − w)` (native/Lerp.h)."""
     a, b = operand(c, 0, i), operand(c, 1, i)

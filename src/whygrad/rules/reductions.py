@@ -24,7 +24,8 @@ def reduced(x: Operand, dims: tuple[int, ...], keepdim: bool, i: Index) -> Serie
     """The elements of `x` that one element of the result reduces, in row-major order."""
     kept = iter(i if not keepdim else [j for d, j in enumerate(i) if d not in dims])
     ranges = [range(n) if d in dims else (next(kept),) for d, n in enumerate(x.shape)]
-    return x.at(np.array(list(product(*ranges)), dtype=np.int64).reshape(-1, len(x.shape)))
+    rows = list(product(*ranges))
+    return x.at(np.array(rows, dtype=np.int64).reshape(len(rows), len(x.shape)))
 
 
 @rule("aten.sum")

@@ -11,13 +11,14 @@ from whygrad.rules.call import Index, OpCall
 from whygrad.rules.expr import Expr
 
 RuleFunction = Callable[[OpCall, Index], Expr]
-Rounds = Literal["once", "each", "float16", "bfloat16"]
+Rounds = Literal["once", "each", "either", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Rule:
     """`rounds`: "once" — float16 and bfloat16 are computed in float32 and rounded at the end; "each" — every operation
-    rounds to the tensor's own dtype; "float16", "bfloat16" — so in that dtype alone. `output` is the result (of several) that the rule is about."""
+    rounds to the tensor's own dtype; "float16", "bfloat16" — so in that dtype alone;
+    "either" — once in the kernel's vector body, each in its scalar body, which does the elements left over. `output` is the result (of several) that the rule is about."""
 
     ops: tuple[str, ...]
     function: RuleFunction
@@ -61,7 +62,7 @@ def find_rule(op: str, output: int = 0) -> Rule | None:
     _load()
     kind = op.rpartition(".")[0]
     plain = kind[:-1] if kind.endswith("_") else kind
-    for name in (op, kind, plain):
+    for name in (op, plain + op.removeprefix(kind), kind, plain):
         found = _RULES.get((name, output))
         if found is not None:
             return found

@@ -1,9 +1,10 @@
-"""A Step as JSON, in two parts: its *structure*, which most steps of a run share to the byte, and its *head*, the numbers
-that differ. So a loop of ten thousand steps is saved as one structure and ten thousand short heads.
+"""A Step as JSON, in two parts: its *structure*, which most steps of a run share to the byte, and its *head*,
+the numbers that differ. So a loop of ten thousand steps is saved as one structure and ten thousand short
+heads.
 
-In the structure ops are counted from the step's first, Values and storages by their place in a list, versions from the
-step's first op (negative: an earlier step; null: not written), autograd's sequence numbers from the smallest; floats are
-places in the head's list. `docs/file-format.md` is the schema.
+In the structure ops are counted from the step's first, Values and storages by their place in a list, versions
+from the step's first op (negative: an earlier step; null: not written), autograd's sequence numbers from the
+smallest; floats are places in the head's list. `docs/file-format.md` is the schema.
 """
 
 from __future__ import annotations
@@ -86,6 +87,18 @@ class _Encoder:
         if op.written:
             row["written"] = [self.ids[each] for each in op.written]
         row["phase"] = op.phase
+        self.circumstances(op, row)
+        if op.result is not None:
+            row["result"] = self.arg(op.result)
+        if op.rng is not None:
+            row["rng"] = self.ids[op.rng]
+        if op.optimizer is not None:
+            groups = [self.group(group) for group in op.optimizer.groups]
+            row["optimizer"] = [op.optimizer.class_name, groups]
+        return row
+
+    def circumstances(self, op: Op, row: Json) -> None:
+        """Where the op ran: line, module, autograd node, optimizer."""
         if op.source is not None:
             row["at"] = self.source(op.source)
         for key, text in (("module", op.module), ("node", op.node)):
@@ -96,19 +109,12 @@ class _Encoder:
                 row[key] = seq - self.seq
         if op.grad:
             row["grad"] = True
-        if op.result is not None:
-            row["result"] = self.arg(op.result)
-        if op.rng is not None:
-            row["rng"] = self.ids[op.rng]
-        if op.optimizer is not None:
-            row["optimizer"] = [op.optimizer.class_name, [self.group(group) for group in op.optimizer.groups]]
         if op.optimizer_index >= 0:
             row["region"] = op.optimizer_index
-        return row
 
     def name(self, text: str) -> str | int:
-        """A thing without a name is called after the op that made it, `op136`; steps are alike only when that counts from
-        the step's first op."""
+        """A thing without a name is called after the op that made it, `op136`; steps are alike only when that
+        counts from the step's first op."""
         if text.startswith("op") and text[2:].isascii() and text[2:].isdigit() and len(text) < 20:
             place = int(text[2:]) - self.step.first
             if place >= 0 and text == f"op{place + self.step.first}":
@@ -118,11 +124,14 @@ class _Encoder:
     def group(self, group: OptimizerGroup) -> list[Any]:
         params = [
             [
-                self.ids[p.before], self.ids[p.after], None if p.grad is None else self.ids[p.grad],
-                self.pairs(p.state_before), self.pairs(p.state_after),
+                self.ids[p.before],
+                self.ids[p.after],
+                None if p.grad is None else self.ids[p.grad],
+                self.pairs(p.state_before),
+                self.pairs(p.state_after),
             ]
             for p in group.params
-        ]  # fmt: skip
+        ]
         return [self.pairs(group.hyper), params]
 
 
@@ -134,17 +143,32 @@ def encode_step(step: Step) -> tuple[Json, Json]:
     ops = [coder.op(op) for op in step.ops]
     first = step.chunks[0].id if step.chunks else 0
     chunks = [
-        [c.id - first, coder.storage(c.storage), coder.version(c.version), c.dtype, c.start, c.stop] for c in step.chunks
+        [c.id - first, coder.storage(c.storage), coder.version(c.version), c.dtype, c.start, c.stop]
+        for c in step.chunks
     ]
     names = [[coder.name(n.text), coder.ids[n.value], n.kind, n.of] for n in step.names]
-    structure: Json = {"files": list(coder.files), "values": values, "chunks": chunks, "names": names, "ops": ops}
+    structure: Json = {
+        "files": list(coder.files),
+        "values": values,
+        "chunks": chunks,
+        "names": names,
+        "ops": ops,
+    }
     ids = list(step.values)
     whole = ids == list(range(ids[0], ids[0] + len(ids))) if ids else True
     head: Json = {
-        "number": step.number, "first": step.first, "last": step.last, "complete": step.complete, "threads": step.threads,
-        "notes": list(step.notes), "values": (ids[0] if ids else 0) if whole else ids, "chunks": first, "seq": coder.seq,
-        "storages": list(coder.storages), "floats": coder.floats,
-    }  # fmt: skip
+        "number": step.number,
+        "first": step.first,
+        "last": step.last,
+        "complete": step.complete,
+        "threads": step.threads,
+        "notes": list(step.notes),
+        "values": (ids[0] if ids else 0) if whole else ids,
+        "chunks": first,
+        "seq": coder.seq,
+        "storages": list(coder.storages),
+        "floats": coder.floats,
+    }
     return head, structure
 
 
@@ -179,9 +203,15 @@ class _Decoder:
         for id, raw in zip(self.ids, table, strict=True):
             row = read.row(raw, 6, 7)
             found[id] = Value(
-                id, self.storages[read.place(row[0], len(self.storages), "storage")], self.version(row[1]), read.str(row[2]),
-                read.ints(row[3]), read.ints(row[4]), read.int(row[5]), read.str(row[6]) if len(row) > 6 else "cpu",
-            )  # fmt: skip
+                id,
+                self.storages[read.place(row[0], len(self.storages), "storage")],
+                self.version(row[1]),
+                read.str(row[2]),
+                read.ints(row[3]),
+                read.ints(row[4]),
+                read.int(row[5]),
+                read.str(row[6]) if len(row) > 6 else "cpu",
+            )
         return found
 
     def chunks(self, rows: object, base: int) -> tuple[Chunk, ...]:
@@ -190,10 +220,14 @@ class _Decoder:
             row = read.row(raw, 6)
             found.append(
                 Chunk(
-                    read.int(row[0]) + base, self.storages[read.place(row[1], len(self.storages), "storage")],
-                    self.version(row[2]), read.str(row[3]), read.int(row[4]), read.int(row[5]),
+                    read.int(row[0]) + base,
+                    self.storages[read.place(row[1], len(self.storages), "storage")],
+                    self.version(row[2]),
+                    read.str(row[3]),
+                    read.int(row[4]),
+                    read.int(row[5]),
                 )
-            )  # fmt: skip
+            )
         return tuple(found)
 
     def source(self, at: object) -> Source | None:
@@ -212,13 +246,24 @@ class _Decoder:
         outputs = [None if each is None else self.value(each) for each in read.list(row.get("out", []))]
         seqs = [self.seq + read.int(row[key]) if key in row else -1 for key in ("of", "made")]
         return Op(
-            index, read.str(row.get("op")), args, self.pairs(row.get("kwargs", [])), tuple(outputs),
-            tuple(self.value(each) for each in read.list(row.get("written", []))), read.phase(row.get("phase")),
-            read.str(row.get("module", "")), self.source(row.get("at")), read.str(row.get("node", "")), seqs[0], seqs[1],
-            read.bool(row.get("grad", False)), self.arg(row.get("result")),
-            None if row.get("rng") is None else self.value(row["rng"]), self.optimizer(row.get("optimizer")),
+            index,
+            read.str(row.get("op")),
+            args,
+            self.pairs(row.get("kwargs", [])),
+            tuple(outputs),
+            tuple(self.value(each) for each in read.list(row.get("written", []))),
+            read.phase(row.get("phase")),
+            read.str(row.get("module", "")),
+            self.source(row.get("at")),
+            read.str(row.get("node", "")),
+            seqs[0],
+            seqs[1],
+            read.bool(row.get("grad", False)),
+            self.arg(row.get("result")),
+            None if row.get("rng") is None else self.value(row["rng"]),
+            self.optimizer(row.get("optimizer")),
             read.int(row.get("region", -1)),
-        )  # fmt: skip
+        )
 
     def optimizer(self, raw: object) -> OptimizerCall | None:
         if raw is None:
@@ -233,14 +278,17 @@ class _Decoder:
     def param(self, raw: object) -> OptimizerParam:
         before, after, grad, state_before, state_after = self.read.row(raw, 5)
         return OptimizerParam(
-            self.value(before), self.value(after), None if grad is None else self.value(grad), self.pairs(state_before),
+            self.value(before),
+            self.value(after),
+            None if grad is None else self.value(grad),
+            self.pairs(state_before),
             self.pairs(state_after),
-        )  # fmt: skip
+        )
 
 
 def decode_step(head: object, structure: object, where: str) -> Step:
-    """The Step of a head and a structure as they came out of JSON. `where` begins the message of the RunFileError that is
-    raised when either is not what `encode_step` makes."""
+    """The Step of a head and a structure as they came out of JSON. `where` begins the message of the
+    RunFileError that is raised when either is not what `encode_step` makes."""
     read = Reader(where)
     top, body = read.dict(head), read.dict(structure)
     table = read.list(body.get("values"))
@@ -248,9 +296,14 @@ def decode_step(head: object, structure: object, where: str) -> Step:
     ids = [ids + i for i in range(len(table))] if type(ids) is int else list(read.ints(ids))
     first = read.int(top.get("first"))
     coder = _Decoder(
-        read, first, read.int(top.get("seq")), ids, list(read.ints(top.get("storages"))), read.floats(top.get("floats")),
+        read,
+        first,
+        read.int(top.get("seq")),
+        ids,
+        list(read.ints(top.get("storages"))),
+        read.floats(top.get("floats")),
         [read.str(each) for each in read.list(body.get("files"))],
-    )  # fmt: skip
+    )
     try:
         values = coder.values(table)
         ops = tuple(coder.op(raw, first + i) for i, raw in enumerate(read.list(body.get("ops"))))
@@ -260,6 +313,14 @@ def decode_step(head: object, structure: object, where: str) -> Step:
     names = tuple(read_names(read, body.get("names"), ids, first))
     notes = tuple(read.str(each) for each in read.list(top.get("notes")))
     return Step(
-        read.int(top.get("number")), first, read.int(top.get("last")), read.bool(top.get("complete")), ops, values, chunks,
-        names, read.int(top.get("threads")), notes,
-    )  # fmt: skip
+        read.int(top.get("number")),
+        first,
+        read.int(top.get("last")),
+        read.bool(top.get("complete")),
+        ops,
+        values,
+        chunks,
+        names,
+        read.int(top.get("threads")),
+        notes,
+    )

@@ -1,4 +1,5 @@
-"""A saved run: one file that is written while the program runs and opens as a `Trace`. Schema: `docs/file-format.md`."""
+"""A saved run: one file that is written while the program runs and opens as a `Trace`. Schema:
+`docs/file-format.md`."""
 
 from __future__ import annotations
 
@@ -42,10 +43,11 @@ class _Kept:
 
 
 class RunWriter:
-    """Writes a run, member by member; what a method returned from is in the file, and a killed program loses no more than
-    the member being written.
+    """Writes a run, member by member; what a method returned from is in the file, and a killed program loses
+    no more than the member being written.
 
-    A file that is at `path` is replaced. Methods raise OSError when the disk is full; what was written before stays good.
+    A file that is at `path` is replaced. Methods raise OSError when the disk is full; what was written before
+    stays good.
     """
 
     def __init__(self, path: str | os.PathLike[str], info: RunInfo) -> None:
@@ -62,7 +64,8 @@ class RunWriter:
         self._index = Segments(self._zip, "index", "json", _join_index)
         self._history = Segments(self._zip, "history", "arrow", _join_history)
         self._zip.add(
-            "whygrad.json", [_json({"format": FORMAT, "version": VERSION, "producer": f"whygrad {info.whygrad}".strip()})]
+            "whygrad.json",
+            [_json({"format": FORMAT, "version": VERSION, "producer": f"whygrad {info.whygrad}".strip()})],
         )
         self._write_info()
 
@@ -72,8 +75,9 @@ class RunWriter:
         return self._zip.size
 
     def write_step(self, step: Step, contents: dict[int, Array], info: StepInfo) -> None:
-        """A step with its numbers: `contents` maps a chunk's id to its bytes (1-D uint8); a chunk that is not in it is one
-        whose content was not kept. Steps must come in order. `info.bytes` is replaced by the bytes that were written for the numbers."""
+        """A step with its numbers: `contents` maps a chunk's id to its bytes (1-D uint8); a chunk that is not
+        in it is one whose content was not kept. Steps must come in order. `info.bytes` is replaced by the
+        bytes that were written for the numbers."""
         head, structure = encode_step(step)
         head["structure"] = self._structure(structure, step)
         fresh, head["at"], head["without"] = self._sort_out(step, contents)
@@ -91,7 +95,8 @@ class RunWriter:
             self._history.add(file_history.pack(table), len(rows))
 
     def write_index(self, infos: Sequence[StepInfo] = ()) -> None:
-        """Lines of the index: of the steps written since the last call, and `infos`, of steps that were not kept."""
+        """Lines of the index: of the steps written since the last call, and `infos`, of steps that were not
+        kept."""
         rows = sorted([*self._pending, *infos], key=lambda each: each.first)
         if rows:
             self._index.add(_json([encode_step_info(each) for each in rows]), len(rows))
@@ -144,9 +149,11 @@ class RunWriter:
     def _sort_out(
         self, step: Step, contents: dict[int, Array]
     ) -> tuple[list[tuple[Chunk, Array]], list[list[int]], list[int]]:
-        """Chunks to be written; `[place, step, chunk]` of those that the step before had too; places of those without.
+        """Chunks to be written; `[place, step, chunk]` of those that the step before had too; places of those
+        without.
 
-        A content is the same when memory, version *and* bytes are: a write that makes no op (numpy) leaves the version.
+        A content is the same when memory, version *and* bytes are: a write that makes no op (numpy) leaves
+        the version.
         """
         last: dict[int, int] = {}
         for chunk in step.chunks:
@@ -178,8 +185,8 @@ class RunWriter:
 def open_run(path: str | os.PathLike[str]) -> Trace:
     """The run saved at `path`. Only its index is read; steps, numbers and table are when they are asked for.
 
-    Raises RunFileError, in one sentence, when there is no such file or it is not a run that can be read; reading steps,
-    numbers and table of the Trace can raise it too.
+    Raises RunFileError, in one sentence, when there is no such file or it is not a run that can be read;
+    reading steps, numbers and table of the Trace can raise it too.
     """
     source = FileSource(Path(path))
     return Trace(source.info, source.index, source.history, source)
@@ -236,7 +243,8 @@ def _join_history(raws: list[bytes]) -> bytes:
 
 
 def _lock(file: int) -> None:
-    """Hold the file as long as the program lives: by this a reader tells a running program from a killed one."""
+    """Hold the file as long as the program lives: by this a reader tells a running program from a killed
+    one."""
     with contextlib.suppress(ImportError, OSError):
         import fcntl
 

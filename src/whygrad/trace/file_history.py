@@ -1,5 +1,6 @@
-"""The table as Arrow IPC streams: a column `@step`, and a nullable float64 column for each scalar that is followed, with its
-kind, number format and address in the field's metadata. https://arrow.apache.org/docs/format/Columnar.html
+"""The table as Arrow IPC streams: a column `@step`, and a nullable float64 column for each scalar that is
+followed, with its kind, number format and address in the field's metadata.
+https://arrow.apache.org/docs/format/Columnar.html
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def pack(history: History, start: int = 0, stop: int | None = None) -> bytes:
 
 
 def unpack(raw: bytes, where: str, history: History) -> None:
-    """Append the rows of an Arrow IPC stream to `history`. Raises RunFileError when it is none, or not a table of ours."""
+    """Append the rows of an Arrow IPC stream to `history`. Raises RunFileError when it is none, or not a
+    table of ours."""
     import pyarrow as pa
 
     try:
@@ -44,7 +46,11 @@ def unpack(raw: bytes, where: str, history: History) -> None:
         table.validate(full=True)
         columns = [_column(field) for field in list(table.schema)[1:]]
         first = table.schema.field(0)
-        right = first.name == _STEP and first.type == pa.int64() and all(f.type == pa.float64() for f in list(table.schema)[1:])
+        right = (
+            first.name == _STEP
+            and first.type == pa.int64()
+            and all(f.type == pa.float64() for f in list(table.schema)[1:])
+        )
         if not right or table.num_rows > _MOST_ROWS or len({*table.column_names}) != table.num_columns:
             raise ValueError
         steps: list[int] = table.column(0).to_pylist()

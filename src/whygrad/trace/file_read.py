@@ -1,10 +1,12 @@
-"""Reading a saved run. Nothing in it is believed before it was checked, and nothing is read before it is asked for."""
+"""Reading a saved run. Nothing in it is believed before it was checked, and nothing is read before it is
+asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ _MOST_CACHED = 64
 
 
 class FileHistory(History):
-    """A table that is read when it is first looked at: most questions need none, and pyarrow takes a while to import."""
+    """A table that is read when it is first looked at: most questions need none, and pyarrow takes a while to
+    import."""
 
     def __init__(self, load: Callable[[], History]) -> None:
         self._load = load
@@ -76,7 +79,12 @@ class FileSource:
         step = decode_step(head, self._structure(Reader(where).int(head.get("structure"))), where)
         check_step(step, where)
         info = next((each for each in self.index if each.number == number), None)
-        if info is None or (step.number, step.first, step.last, step.complete) != (number, info.first, info.last, info.complete):
+        if info is None or (step.number, step.first, step.last, step.complete) != (
+            number,
+            info.first,
+            info.last,
+            info.complete,
+        ):
             raise RunFileError(f"{where}: is not the step that the index says.")
         self._contents[number] = self._read_contents(step, head, Reader(where))
         return step
@@ -115,8 +123,8 @@ class FileSource:
         version = read.int(top.get("version"))
         if version > VERSION:
             raise self._zip.fail(
-                f"was written by a newer version ({str(top.get('producer'))[:40]}): its format is {version}, and this one "
-                f"reads up to {VERSION}. Update whygrad."
+                f"was written by a newer version ({str(top.get('producer'))[:40]}): its format is {version}, "
+                f"and this one reads up to {VERSION}. Update whygrad."
             )
         if version < 1:
             raise self._zip.fail(f"has the format {version}, which never was.")
@@ -144,7 +152,8 @@ class FileSource:
         if info.status == "running" and not _locked(self._zip.fileno()):
             info = replace(info, status="killed")
         elif info.status != "running" and self._zip.broken_at is not None:
-            note = f"the file breaks off, or is damaged, at byte {self._zip.broken_at:,}; what stands before that is shown."
+            place = f"{self._zip.broken_at:,}"
+            note = f"the file breaks off, or is damaged, at byte {place}; what stands before that is shown."
             info = replace(info, notes=(*info.notes, note))
         return info
 
@@ -161,7 +170,7 @@ class FileSource:
                 info = self._info_of(int(name[6:-5]))
                 found[info.number] = info
         index = sorted(found.values(), key=lambda each: each.first)
-        for before, after in zip(index, index[1:], strict=False):
+        for before, after in pairwise(index):
             if before.last > after.first or before.number >= after.number:
                 raise self._zip.fail(f"damaged: steps {before.number} and {after.number} overlap.")
         return index

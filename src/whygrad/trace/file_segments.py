@@ -1,7 +1,8 @@
-"""A long list, saved in pieces while it grows: `index/0-4.json` holds items 0 to 3, `index/4-9.json` the next five.
+"""A long list, saved in pieces while it grows: `index/0-4.json` holds items 0 to 3, `index/4-9.json` the next
+five.
 
-Sixteen pieces of one size are written once more as one, so that a program killed after a day has left a few dozen pieces
-and not a hundred thousand. A reader takes the longest piece from each item on.
+Sixteen pieces of one size are written once more as one, so that a program killed after a day has left a few
+dozen pieces and not a hundred thousand. A reader takes the longest piece from each item on.
 """
 
 from __future__ import annotations

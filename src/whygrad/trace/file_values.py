@@ -1,7 +1,9 @@
-"""The numbers of one step, as a safetensors file inside the run: one 1-D array a chunk, its key the chunk's id.
+"""The numbers of one step, as a safetensors file inside the run: one 1-D array a chunk, its key the chunk's
+id.
 
-Source: the safetensors format, https://huggingface.co/docs/safetensors (8 bytes little-endian length, JSON header, data).
-A CRC a chunk stands in the header's `__metadata__`, so that one chunk is read and checked without the others.
+Source: the safetensors format, https://huggingface.co/docs/safetensors (8 bytes little-endian length, JSON
+header, data). A CRC a chunk stands in the header's `__metadata__`, so that one chunk is read and checked
+without the others.
 """
 
 from __future__ import annotations
@@ -22,10 +24,22 @@ from whygrad.trace.model import Chunk
 Array = np.ndarray[Any, Any]
 
 _SAFE = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3",
-    "float8_e5m2": "F8_E5M2", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32",
-    "uint16": "U16", "uint8": "U8", "bool": "BOOL",
-}  # fmt: skip
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 ITEM_SIZE = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
     **dict.fromkeys(("float32", "int32", "uint32", "complex32", "qint32"), 4),
@@ -70,7 +84,8 @@ class Place:
 
 
 def places(file: ZipReader, name: str) -> dict[int, Place]:
-    """Chunk id → place, of one values member. Raises RunFileError when the header is not what `pack` writes."""
+    """Chunk id → place, of one values member. Raises RunFileError when the header is not what `pack`
+    writes."""
     member = file.located(name)
     read = Reader(str(file.fail(name)))
     if member.deflated or member.size < 8:

@@ -1,9 +1,9 @@
 """The container of a saved run: a ZIP64 that is only ever appended to.
 
-Each member is written whole, its size and CRC in front of it, so that a program killed at any moment loses at most the
-member being written. A reader takes the central directory where there is one that is intact, and else walks from local
-header to local header. Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory),
-4.3.14–16 (the end records), 4.5.3 (the ZIP64 extra field).
+Each member is written whole, its size and CRC in front of it, so that a program killed at any moment loses at
+most the member being written. A reader takes the central directory where there is one that is intact, and
+else walks from local header to local header. Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local
+header), 4.3.12 (central directory), 4.3.14–16 (the end records), 4.5.3 (the ZIP64 extra field).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a member lies. `header` is the place of its local header, `data` of its first byte (-1: not looked up yet)."""
+    """Where a member lies. `header` is the place of its local header, `data` of its first byte (-1: not
+    looked up yet)."""
 
     name: str
     header: int
@@ -71,8 +72,8 @@ class ZipWriter:
         return self._file
 
     def add(self, name: str, parts: Sequence[bytes | memoryview], deflate: bool = False) -> Member:
-        """Append a member made of `parts`, one after the other. Raises OSError when the disk is full; the torn member is
-        taken back then."""
+        """Append a member made of `parts`, one after the other. Raises OSError when the disk is full; the
+        torn member is taken back then."""
         size = sum(len(part) for part in parts)
         crc = 0
         for part in parts:
@@ -82,9 +83,23 @@ class ZipWriter:
             parts = [packer.compress(b"".join(parts)), packer.flush()]
         packed = sum(len(part) for part in parts)
         label = name.encode()
-        head = _LOCAL.pack(
-            _LOCAL_SIGNATURE, _ZIP64, _UTF8, _DEFLATED if deflate else _STORED, 0, _DATE, crc, _FULL, _FULL, len(label), 20
-        ) + label + struct.pack("<HHQQ", 1, 16, size, packed)  # fmt: skip
+        head = (
+            _LOCAL.pack(
+                _LOCAL_SIGNATURE,
+                _ZIP64,
+                _UTF8,
+                _DEFLATED if deflate else _STORED,
+                0,
+                _DATE,
+                crc,
+                _FULL,
+                _FULL,
+                len(label),
+                20,
+            )
+            + label
+            + struct.pack("<HHQQ", 1, 16, size, packed)
+        )
         try:
             self._write([head, *parts])
         except OSError:
@@ -134,7 +149,7 @@ class ZipWriter:
 
     def _write_all(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
-        while len(rest):
+        while rest:
             rest = rest[os.write(self._file, rest) :]
 
 
@@ -157,14 +172,34 @@ def read_at(file: int, count: int, place: int) -> bytes:
 
 def _central(member: Member) -> bytes:
     label = member.name.encode()
-    return _CENTRAL.pack(
-        _CENTRAL_SIGNATURE, _ZIP64, _ZIP64, _UTF8, _DEFLATED if member.deflated else _STORED, 0, _DATE, member.crc, _FULL, _FULL,
-        len(label), 28, 0, 0, 0, 0, _FULL,
-    ) + label + struct.pack("<HHQQQ", 1, 24, member.size, member.packed, member.header)  # fmt: skip
+    return (
+        _CENTRAL.pack(
+            _CENTRAL_SIGNATURE,
+            _ZIP64,
+            _ZIP64,
+            _UTF8,
+            _DEFLATED if member.deflated else _STORED,
+            0,
+            _DATE,
+            member.crc,
+            _FULL,
+            _FULL,
+            len(label),
+            28,
+            0,
+            0,
+            0,
+            0,
+            _FULL,
+        )
+        + label
+        + struct.pack("<HHQQQ", 1, 24, member.size, member.packed, member.header)
+    )
 
 
 class ZipReader:
-    """Members of a file by name. `broken_at` is the byte at which the file breaks off, None for one that was closed."""
+    """Members of a file by name. `broken_at` is the byte at which the file breaks off, None for one that was
+    closed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -233,8 +268,12 @@ class ZipReader:
         if member.data < 0:
             local = self._local(member.header)
             if local is None or (local.name, local.packed, local.size, local.crc, local.deflated) != (
-                member.name, member.packed, member.size, member.crc, member.deflated,
-            ):  # fmt: skip
+                member.name,
+                member.packed,
+                member.size,
+                member.crc,
+                member.deflated,
+            ):
                 raise self.fail(f"damaged: {name} is not where the directory says.")
             member = self.members[name] = local
         return member
@@ -267,7 +306,11 @@ class ZipReader:
             raise self.fail(f"holds a member {member.name[:80]!r}, which no run has.")
         if member.name in self.members:
             raise self.fail(f"damaged: it holds {member.name} twice.")
-        if member.header < 0 or member.header + member.packed > self.size or (not member.deflated and member.packed != member.size):
+        if (
+            member.header < 0
+            or member.header + member.packed > self.size
+            or (not member.deflated and member.packed != member.size)
+        ):
             raise self.fail(f"damaged: the directory puts {member.name} outside the file.")
         self.members[member.name] = member
 
@@ -296,8 +339,8 @@ class ZipReader:
 
     def _central(self, directory: bytes, place: int) -> tuple[Member, int]:
         try:
-            (signature, _, _, _, method, _, _, crc, packed, size, n, extra, comment, _, _, _, header) = _CENTRAL.unpack_from(
-                directory, place
+            (signature, _, _, _, method, _, _, crc, packed, size, n, extra, comment, _, _, _, header) = (
+                _CENTRAL.unpack_from(directory, place)
             )
             place += _CENTRAL.size
             name = _text(directory[place : place + n])

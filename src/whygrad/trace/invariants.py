@@ -1,9 +1,10 @@
-"""What must hold of every Step, as a check that runs: of what the recorder made before it is saved, and of what a file
-held before it is believed."""
+"""What must hold of every Step, as a check that runs: of what the recorder made before it is saved, and of
+what a file held before it is believed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from whygrad.errors import RunFileError
 from whygrad.trace.file_values import ITEM_SIZE
@@ -84,7 +85,7 @@ def _of_chunks(step: Step) -> Iterator[str]:
         memories.setdefault((chunk.storage, chunk.version, chunk.dtype), []).append(chunk)
     for chunks in memories.values():
         chunks.sort(key=lambda each: each.start)
-        for before, after in zip(chunks, chunks[1:], strict=False):
+        for before, after in pairwise(chunks):
             if after.start < before.stop:
                 yield f"chunks {before.id} and {after.id} overlap"
     for value in step.values.values():

@@ -13,12 +13,18 @@ from whygrad.trace.model import Source
 from whygrad.view.equation import because, numeric, symbolic
 from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signed_ulp, typographic
 
-__all__ = ["DerivationView", "EquationView", "VerdictView", "to_dict", "derivation_view"]
+__all__ = ["DerivationView", "EquationView", "VerdictView", "derivation_view", "to_dict"]
 
 Sign = Literal["same", "replayed", "opaque", "differs", "given"]
 _SHORT = 40
 """A reason of at most so many characters stands in the heading."""
-_SIGNS: dict[str, Sign] = {"same bits": "same", "replayed": "replayed", "opaque": "opaque", "differs": "differs", "given": "given"}
+_SIGNS: dict[str, Sign] = {
+    "same bits": "same",
+    "replayed": "replayed",
+    "opaque": "opaque",
+    "differs": "differs",
+    "given": "given",
+}
 _ROLES: dict[Role, str] = {
     "parameter": "parameter",
     "gradient": "gradient",
@@ -33,8 +39,8 @@ _ROLES: dict[Role, str] = {
 
 @dataclass(frozen=True)
 class EquationView:
-    """`left = symbolic = numeric = result`, each a string; `exact` is the result before rounding, empty where it is the
-    result itself or was not asked for; `note` says which branch was taken."""
+    """`left = symbolic = numeric = result`, each a string; `exact` is the result before rounding, empty
+    where it is the result itself or was not asked for; `note` says which branch was taken."""
 
     left: str
     symbolic: str
@@ -43,11 +49,18 @@ class EquationView:
     exact: str = ""
     note: str = ""
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What follows the equals signs, top to bottom, nothing twice in a row."""
+        exact = f"{self.exact} before rounding" if self.exact else ""
+        lines = [line for line in (self.symbolic, self.numeric, exact, self.result) if line]
+        return tuple(line for i, line in enumerate(lines) if i == 0 or line != lines[i - 1])
+
 
 @dataclass(frozen=True)
 class VerdictView:
-    """`sign` says which mark to draw, `words` what was checked, `rounding` how far it was rounded, `how` what gave the
-    bits, `reason` why not."""
+    """`sign` says which mark to draw, `words` what was checked, `rounding` how far it was rounded, `how`
+    what gave the bits, `reason` why not."""
 
     sign: Sign
     words: str
@@ -58,7 +71,8 @@ class VerdictView:
 
 @dataclass(frozen=True)
 class DerivationView:
-    """One number and what it came from. `seen`: explained further up, so not again here; `more`: it can be asked deeper."""
+    """One number and what it came from. `seen`: explained further up, so not again here; `more`: it can be
+    asked deeper."""
 
     address: str
     value: str
@@ -79,8 +93,8 @@ class DerivationView:
 
 
 def derivation_view(derivation: Derivation, exact: bool = False) -> DerivationView:
-    """The tree to draw. An address that occurs again is referred to, not explained twice. With `exact`, all digits of every
-    number: of the values, and of what the equation gives before it is rounded."""
+    """The tree to draw. An address that occurs again is referred to, not explained twice. With `exact`, all
+    digits of every number: of the values, and of what the equation gives before it is rounded."""
     return _Viewer(exact).view(derivation)
 
 
@@ -120,7 +134,8 @@ class _Viewer:
 
 
 def _left(d: Derivation) -> str:
-    """What stands before the equals sign; an update makes the new weight from the old one of the same name."""
+    """What stands before the equals sign; an update makes the new weight from the old one of the same
+    name."""
     name = d.label or d.address
     return f"new {name}" if any(operand.label == name for operand in d.operands) else name
 
@@ -182,8 +197,8 @@ def _notes(d: Derivation) -> tuple[str, ...]:
 
 
 def to_dict(d: Derivation) -> dict[str, Any]:
-    """The derivation as JSON's types; numbers are strings, the shortest that read back, so that none is rounded on the way.
-    Operands that were explained further up are written out again."""
+    """The derivation as JSON's types; numbers are strings, the shortest that read back, so that none is
+    rounded on the way. Operands that were explained further up are written out again."""
     return {
         "address": d.address,
         "label": d.label,
@@ -197,14 +212,24 @@ def to_dict(d: Derivation) -> dict[str, Any]:
         "op": d.op or None,
         "via": list(d.via),
         "source": _source(d.source),
-        "equation": None if d.equation is None else {"symbolic": symbolic(d), "numeric": numeric(d), "because": because(d) or None},
+        "equation": _equation(d),
         "rounding": _rounding(d),
-        "verdict": {"kind": d.verdict.kind, "ulp": d.verdict.ulp, "how": d.verdict.how or None, "reason": d.verdict.reason or None},
+        "verdict": _verdict_dict(d.verdict),
         "sum": _sum(d),
         "note": d.note or None,
         "more": d.more,
         "operands": [to_dict(operand) for operand in d.operands],
     }  # fmt: skip
+
+
+def _equation(d: Derivation) -> dict[str, str | None] | None:
+    if d.equation is None:
+        return None
+    return {"symbolic": symbolic(d), "numeric": numeric(d), "because": because(d) or None}
+
+
+def _verdict_dict(verdict: Verdict) -> dict[str, Any]:
+    return {"kind": verdict.kind, "ulp": verdict.ulp, "how": verdict.how or None, "reason": verdict.reason or None}
 
 
 def _bits(d: Derivation) -> dict[str, str] | None:
@@ -227,7 +252,13 @@ def _sum(d: Derivation) -> dict[str, Any] | None:
     if d.sum is None:
         return None
     terms = [{"place": t.place, "operands": list(t.factors), "product": _finite(t.product)} for t in d.sum.terms]
-    return {"count": d.sum.count, "terms": terms, "rest": _finite(d.sum.rest), "rest_count": d.sum.rest_count, "init": d.sum.init}
+    return {
+        "count": d.sum.count,
+        "terms": terms,
+        "rest": _finite(d.sum.rest),
+        "rest_count": d.sum.rest_count,
+        "init": d.sum.init,
+    }
 
 
 def _finite(value: float) -> float | str:

@@ -1,18 +1,33 @@
-"""An equation in the field's notation, with names and with numbers; the two have the same shape, so that they align.
+"""An equation in the field's notation, with names and with numbers; the two have the same shape, so that
+they align.
 
-The text is built from pieces that carry how tightly they bind, so parentheses stand only where the reader needs them.
-What counts as subtraction is decided from the equation and the names, never from the numbers: `a − lr · g` reads the same
-whichever sign `g` has, and a negative number stands in parentheses.
-"""
+The text is built from pieces that carry how tightly they bind, so parentheses stand only where the reader
+needs them. What counts as subtraction is decided from the equation and the names, never from the numbers: `a
+− lr · g` reads the same whichever sign `g` has, and a negative number stands in parentheses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from whygrad.explain.derivation import Derivation, SumInfo
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import (
+    Bin,
+    Call,
+    Case,
+    Dot,
+    Drawn,
+    Expr,
+    Fma,
+    Kernel,
+    Neg,
+    Num,
+    Python,
+    Round,
+    Var,
+    walk,
+)
 from whygrad.view.numbers import MINUS, about, number, typographic
 
 __all__ = ["SUM", "Atoms", "Piece", "because", "numeric", "symbolic", "write"]
@@ -26,8 +41,8 @@ _FUNCTIONS = {"rsqrt": "1/√", "sqrt": "√", "sigmoid": "σ"}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text, and how tightly its outermost operator binds (SUM … ATOM). `inside`: the text where it does not stand first,
-    when that differs: `(−0.5) · x` for `−0.5 · x`."""
+    """Text, and how tightly its outermost operator binds (SUM … ATOM). `inside`: the text where it does not
+    stand first, when that differs: `(−0.5) · x` for `−0.5 · x`."""
 
     text: str
     level: int = ATOM
@@ -36,11 +51,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Atoms:
-    """What stands for the variables: `var(k)` for an operand, `num` for a constant, `dot` for a long sum without what it
-    starts from; `negated(k)` tells that operand k is called `−something`, so that adding it is written as subtracting."""
+    """What stands for the variables: `var(k)` for an operand, `num` for a constant, `drawn` for a random
+    number, `dot` for a long sum without what it starts from; `negated(k)` tells that operand k is called
+    `−something`, so that adding it is written as subtracting."""
 
     var: Callable[[int], Piece]
     num: Callable[[Num], Piece]
+    drawn: Callable[[Drawn], Piece]
     dot: Callable[[Dot], Piece]
     negated: Callable[[int], bool]
 
@@ -51,7 +68,8 @@ def symbolic(derivation: Derivation) -> str:
 
 
 def numeric(derivation: Derivation) -> str:
-    """The equation with numbers, each the shortest decimal that reads back to its bits: `0.1807 − 0.1 · (−0.9414)`."""
+    """The equation with numbers, each the shortest decimal that reads back to its bits: `0.1807 − 0.1 ·
+    (−0.9414)`."""
     return "" if derivation.equation is None else write(derivation.equation, _numbers(derivation)).text
 
 
@@ -86,8 +104,8 @@ def write(expr: Expr, atoms: Atoms) -> Piece:
             return _fma(a, b, c, atoms)
         case Call(name, args, _):
             return _call(name, [write(arg, atoms) for arg in args])
-        case Drawn(value, text):
-            return atoms.num(Num(value, f"({text})"))
+        case Drawn():
+            return atoms.drawn(expr)
         case Bin():
             return _binary(expr, atoms)
 
@@ -129,7 +147,8 @@ def _times(a: Expr, b: Expr, atoms: Atoms) -> Piece:
 
 
 def _joined(left: Piece, sign: str, right: Piece) -> Piece:
-    """A product or quotient. The right side keeps its parentheses: a · (b · c) is rounded otherwise than (a · b) · c."""
+    """A product or quotient. The right side keeps its parentheses: a · (b · c) is rounded otherwise than (a
+    · b) · c."""
     tail = f" {sign} {_wrap(right, POWER)}"
     return Piece(_wrap(left, PRODUCT, first=True) + tail, PRODUCT, _wrap(left, PRODUCT) + tail)
 
@@ -164,7 +183,8 @@ def _negative(piece: Piece) -> Piece:
 
 
 def _wrap(piece: Piece, least: int, first: bool = False) -> str:
-    """`piece`, in parentheses when it binds less tightly than `least`; a negative one needs none where it stands first."""
+    """`piece`, in parentheses when it binds less tightly than `least`; a negative one needs none where it
+    stands first."""
     if piece.level < least or (piece.level == NEGATIVE and not first):
         return f"({piece.text})"
     return piece.text if first else piece.inside or piece.text
@@ -204,7 +224,7 @@ def _unsigned(atoms: Atoms) -> Atoms:
         piece = atoms.var(k)
         return Piece(piece.text.lstrip(MINUS + "-")) if atoms.negated(k) else piece
 
-    return Atoms(var, atoms.num, atoms.dot, lambda _: False)
+    return replace(atoms, var=var, negated=lambda _: False)
 
 
 # ---- names and numbers
@@ -224,7 +244,7 @@ def _names(derivation: Derivation) -> Atoms:
     def dot(expr: Dot) -> Piece:
         return _symbolic_sum(expr, derivation)
 
-    return Atoms(var, num, dot, _negated(derivation))
+    return Atoms(var, num, lambda drawn: _name(drawn.text), dot, _negated(derivation))
 
 
 def _numbers(derivation: Derivation) -> Atoms:
@@ -234,11 +254,18 @@ def _numbers(derivation: Derivation) -> Atoms:
     def dot(expr: Dot) -> Piece:
         return _numeric_sum(expr, derivation)
 
-    return Atoms(var, lambda constant: _constant(constant.value), dot, _negated(derivation))
+    def drawn(expr: Drawn) -> Piece:
+        return _formatted(expr.value, derivation.format)
+
+    return Atoms(var, lambda constant: _constant(constant.value), drawn, dot, _negated(derivation))
 
 
 def _operand_number(operand: Derivation) -> Piece:
-    text = typographic(number(operand.value, operand.format))
+    return _formatted(operand.value, operand.format)
+
+
+def _formatted(value: float | int | bool, fmt: str) -> Piece:
+    text = typographic(number(value, fmt))
     return Piece(text, NEGATIVE if text.startswith(MINUS) else ATOM)
 
 
@@ -279,7 +306,9 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
         labels = ["aᵢ"] if dot.b is None else ["aᵢ", "bᵢ"]
         alone = False
     else:
-        factors = [[derivation.operands[k].label or derivation.operands[k].address for k in t.factors] for t in info.terms]
+        factors = [
+            [derivation.operands[k].label or derivation.operands[k].address for k in t.factors] for t in info.terms
+        ]
         alone = info.count == 1
         labels = factors[0] if alone else [_running([f[i] for f in factors]) for i in range(len(factors[0]))]
     pieces = [_name(label) for label in labels]
@@ -293,17 +322,18 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
 
 
 def _inside(series: list[Piece], atoms: Atoms) -> Atoms:
-    """Atoms for the inside of a sum, where Var(0) and Var(1) are the elements and the equation's own variables follow."""
+    """Atoms for the inside of a sum, where Var(0) and Var(1) are the elements and the equation's own
+    variables follow."""
 
     def var(k: int) -> Piece:
         return series[min(k, len(series) - 1)] if k < 2 else atoms.var(k - 2)
 
-    return Atoms(var, atoms.num, atoms.dot, lambda k: k >= 2 and atoms.negated(k - 2))
+    return replace(atoms, var=var, negated=lambda k: k >= 2 and atoms.negated(k - 2))
 
 
 def _running(labels: list[str]) -> str:
-    """`x[0,3]`, `x[0,7]` → `x[0,i]`: the index that differs between the terms is the one that runs. One term alone cannot
-    tell; then the last index is taken."""
+    """`x[0,3]`, `x[0,7]` → `x[0,i]`: the index that differs between the terms is the one that runs. One term
+    alone cannot tell; then the last index is taken."""
     heads = {label.rpartition("[")[0] for label in labels}
     if len(heads) != 1 or not all(label.endswith("]") for label in labels):
         return labels[0] if len(set(labels)) == 1 else "…"
@@ -321,7 +351,9 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
     info = derivation.sum
     if info is None or not info.terms:
         return Piece(f"(sum of {len(dot.a)} terms)")
-    parts = [_numeric_term(dot, [_operand_number(derivation.operands[k]) for k in t.factors], derivation) for t in info.terms]
+    parts = [
+        _numeric_term(dot, [_operand_number(derivation.operands[k]) for k in t.factors], derivation) for t in info.terms
+    ]
     if len(parts) == 1 and not info.rest_count:
         return parts[0]
     text = " + ".join(_wrap(part, SUM, first=i == 0) for i, part in enumerate(parts))

@@ -11,16 +11,22 @@ from whygrad.view.numbers import number
 __all__ = ["derivation_latex", "latex"]
 
 _NAME = r"[^\W\d_](?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\w.:])*(?:\[[\w,]*\])*(?:\.grad)?"
-_TOKEN = re.compile(rf"(?P<partial>∂{_NAME}/∂{_NAME})|(?P<power>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<number>\d[\d.]*(?:e[+-]?\d+)?)|(?P<sum>Σᵢ)|(?P<name>∂?{_NAME})|(?P<other>.)")  # fmt: skip
+_TOKEN = re.compile(
+    rf"(?P<partial>∂{_NAME}/∂{_NAME})|(?P<power>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<number>\d[\d.]*(?:e[+-]?\d+)?)"
+    rf"|(?P<sum>Σᵢ)|(?P<name>∂?{_NAME})|(?P<other>.)"
+)
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_OTHER = {"·": r" \cdot ", "−": "-", "≈": r"\approx ", "…": r"\dots ", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}"}  # fmt: skip
+_OTHER = {
+    "·": r" \cdot ", "−": "-", "≈": r"\approx ", "…": r"\dots ",
+    "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}",
+}  # fmt: skip
 _FUNCTIONS = {"exp", "log", "tanh", "sin", "cos", "max", "min"}
 _GREEK = {"β₁": r"\beta_1", "β₂": r"\beta_2", "ε": r"\epsilon", "λ": r"\lambda", "σ": r"\sigma"}
 
 
 def derivation_latex(derivation: Derivation) -> str:
-    """The equation as three aligned lines, to stand between `$$`: names, numbers, result; the number alone where there is
-    no equation."""
+    """The equation as three aligned lines, to stand between `$$`: names, numbers, result; the number alone
+    where there is no equation."""
     result = latex(number(derivation.value, derivation.format).replace("-", "−", 1))
     left = latex(derivation.label or derivation.address)
     if derivation.equation is None:

@@ -16,8 +16,8 @@ FIRST_QUESTION = {"neuron": "linear.bias[0]", "xor": "hidden.weight[0,0]"}
 
 @dataclass(frozen=True)
 class FormatRow:
-    """One format's training, in words: steps until the loss is exactly 0 (or what happened instead), updates lost on the way,
-    by parameter."""
+    """One format's training, in words: steps until the loss is exactly 0 (or what happened instead), updates
+    lost on the way, by parameter."""
 
     format: str
     steps: str
@@ -28,11 +28,14 @@ def intro(name: str, fmt: str, steps: int) -> str:
     """What is being trained."""
     if name == "neuron":
         return (
-            f"One neuron, prediction = weight · x + bias, learns to answer 1.0 to x = 1.0: {steps} steps of SGD in {fmt}. "
-            "Every number below was recorded while PyTorch ran, and written so that it reads back to the same bits."
+            f"One neuron, prediction = weight · x + bias, learns to answer 1.0 to x = 1.0: {steps} steps "
+            f"of SGD in {fmt}. "
+            "Every number below was recorded while PyTorch ran, and written so that it reads back to the "
+            "same bits."
         )
     return (
-        f"Two layers, four tanh units between them, learn XOR: {steps} steps of SGD in {fmt}. Every number below was recorded "
+        f"Two layers, four tanh units between them, learn XOR: {steps} steps of SGD in {fmt}. Every number "
+        "below was recorded "
         "while PyTorch ran, and written so that it reads back to the same bits."
     )
 
@@ -75,7 +78,10 @@ def next_commands(name: str, saved: str, history: History) -> list[str]:
     first = (f'whygrad why {quoted} "{FIRST_QUESTION[name]}@{history.steps[-1]}"', "another number")
     if lost:
         step, short = lost[0].updates[0].step, history.short_names()[lost[0].parameter]
-        first = (f'whygrad why {quoted} "{lost[0].address}@{step}"', f"why {short} stands still in step {step}")
+        first = (
+            f'whygrad why {quoted} "{lost[0].address}@{step}"',
+            f"why {short} stands still in step {step}",
+        )
     other = "xor" if name == "neuron" else "neuron"
     commands = [
         first,

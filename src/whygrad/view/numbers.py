@@ -1,4 +1,5 @@
-"""Numbers as people read them: the shortest decimal that reads back to the same bits, and honest approximations."""
+"""Numbers as people read them: the shortest decimal that reads back to the same bits, and honest
+approximations."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ MINUS = "−"
 def number(value: float | int | bool, fmt: str) -> str:
     """`value` of the format called `fmt`, in ASCII, shortest to read back; integers and booleans as they are.
 
-    A value that is no number of its format (the exact result of an equation, say) is written as a float64 would be.
-    """
+    A value that is no number of its format (the exact result of an equation, say) is written as a float64
+    would be."""
     if isinstance(value, bool | int):
         return str(value)
     known = FORMATS.get(fmt)
@@ -28,7 +29,8 @@ def number(value: float | int | bool, fmt: str) -> str:
 
 
 def typographic(text: str) -> str:
-    """A number's ASCII text with a true minus sign in front; the exponent's stays, so that `1e-05` can be copied."""
+    """A number's ASCII text with a true minus sign in front; the exponent's stays, so that `1e-05` can be
+    copied."""
     return MINUS + text[1:] if text.startswith("-") else text
 
 
@@ -47,7 +49,8 @@ def about(value: float, digits: int = 3) -> str:
 
 
 def signed_ulp(ulp: float) -> str:
-    """A rounding in ulp, to two digits and with its sign: `+0.23 ulp`; `not at all` where nothing was rounded away."""
+    """A rounding in ulp, to two digits and with its sign: `+0.23 ulp`; `not at all` where nothing was
+    rounded away."""
     if ulp == 0:
         return "not at all"
     text = f"{ulp:+.2f}" if abs(ulp) >= 0.01 else f"{ulp:+.1g}"

@@ -1,8 +1,9 @@
 """An equation as a Python program that gives the very bits.
 
-How a kernel rounds inside is not written in the equation: whether a product is fused into the sum, in which order a short
-sum runs, whose exponential it is. So a program is written for each of a few ways, run, and the first that gives the
-recorded bits is kept. What is handed out has therefore been run; when none gives the bits, the program says how far off it is.
+How a kernel rounds inside is not written in the equation: whether a product is fused into the sum, in which
+order a short sum runs, whose exponential it is. So a program is written for each of a few ways, run, and the
+first that gives the recorded bits is kept. What is handed out has therefore been run; when none gives the
+bits, the program says how far off it is.
 """
 
 from __future__ import annotations
@@ -17,31 +18,69 @@ from typing import Any, Literal
 from whygrad.errors import OpaqueError
 from whygrad.explain.derivation import Derivation
 from whygrad.floats import FORMATS, round_to, ulp_distance
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import (
+    Bin,
+    Call,
+    Case,
+    Dot,
+    Drawn,
+    Expr,
+    Fma,
+    Kernel,
+    Neg,
+    Num,
+    Python,
+    Round,
+    Var,
+    walk,
+)
 from whygrad.view.equation import symbolic
 from whygrad.view.numbers import exact_text, hex_text, number
 
 __all__ = ["PythonForm", "derivation_python", "python_form"]
 
 Sum = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
-_SUMS: tuple[Sum, ...] = ("chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact")
+_SUMS: tuple[Sum, ...] = (
+    "chain, start last",
+    "chain, start first",
+    "fused, start first",
+    "fused, start last",
+    "exact",
+)
 _ROUNDS = ((False, False), (True, False), (True, True), (False, True))
 _NUMPY = {"float16": "np.float16", "float32": "np.float32", "float64": "np.float64"}
-_MATH = {"exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sqrt", "floor", "ceil", "trunc"}
+_MATH = {
+    "exp",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "expm1",
+    "tanh",
+    "erf",
+    "erfc",
+    "sin",
+    "cos",
+    "sqrt",
+    "floor",
+    "ceil",
+    "trunc",
+}
 
 _ROUNDED = '''
 def rounded(x, bits, smallest):
-    """The Fraction x, rounded once (ties to even) to `bits` significant bits, exponents from `smallest` up."""
-    if x == 0:
-        return 0.0
+    """x, rounded once (ties to even) to `bits` significant bits, exponents from `smallest` up."""
+    if x == 0 or x - x != 0:  # a zero keeps its sign, an infinity and NaN stay
+        return float(x)
     e = max(math.frexp(float(x))[1] - bits, smallest - bits + 1)
-    return math.ldexp(round(x / Fraction(2) ** e), e)
+    return math.ldexp(round(Fraction(x) / Fraction(2) ** e), e)
 '''
 
 
 @dataclass(frozen=True)
 class PythonForm:
-    """`source` is a program that leaves the number in `result`, a float; `ulp` how far that is from the recorded bits."""
+    """`source` is a program that leaves the number in `result`, a float; `ulp` how far that is from the
+    recorded bits."""
 
     source: str
     ulp: int
@@ -49,8 +88,9 @@ class PythonForm:
 
 @dataclass(frozen=True)
 class _Way:
-    """`width`: where operations are computed. `narrow`: constants are rounded to the result's own format first; `each`: so is
-    the result of every operation. (float16 `add` with an alpha: narrow in its vector body, both in its scalar one.)"""
+    """`width`: where operations are computed. `narrow`: constants are rounded to the result's own format
+    first; `each`: so is the result of every operation. (float16 `add` with an alpha: narrow in its vector
+    body, both in its scalar one.)"""
 
     width: str
     narrow: bool = False
@@ -80,7 +120,10 @@ def python_form(derivation: Derivation) -> PythonForm:
             break
     assert best is not None, "there is at least one way"
     if best.ulp:
-        return PythonForm(f"# {best.ulp} ulp off the recorded number: the kernel works in another order\n{best.source}", best.ulp)
+        return PythonForm(
+            f"# {best.ulp} ulp off the recorded number: the kernel works in another order\n{best.source}",
+            best.ulp,
+        )
     return best
 
 
@@ -88,17 +131,22 @@ def _ways(derivation: Derivation) -> Iterator[_Way]:
     expr, fmt = derivation.equation, derivation.format
     if expr is None:
         why = "has no rule" if derivation.op else "was given to the program, not computed"
-        raise OpaqueError(f"no equation for {derivation.address}: {derivation.op or 'it'} {why}. Ask one of its operands.")
+        raise OpaqueError(
+            f"no equation for {derivation.address}: {derivation.op or 'it'} {why}. Ask one of its operands."
+        )
     if derivation.sum is not None and derivation.sum.rest_count:
         raise OpaqueError(
-            f"{derivation.address} sums {derivation.sum.count} terms and this answer holds only {len(derivation.sum.terms)} "
+            f"{derivation.address} sums {derivation.sum.count} terms and this answer holds only "
+            f"{len(derivation.sum.terms)} "
             "of them, so no program can be written from it. Ask a value with a shorter sum."
         )
     nodes = walk(expr)
     width = "float64" if fmt == "float64" else "float32"
     rounds = _ROUNDS if fmt != width and fmt in FORMATS else _ROUNDS[:1]
     sums = _SUMS if any(isinstance(n, Dot) for n in nodes) else _SUMS[:1]
-    torches = (False, True) if any(isinstance(n, Call) and n.name not in ("abs", "max", "min") for n in nodes) else (False,)
+    torches = (
+        (False, True) if any(isinstance(n, Call) and n.name not in ("abs", "max", "min") for n in nodes) else (False,)
+    )
     for (narrow, each), torch, order, fused in product(rounds, torches, sums, (False, True)):
         yield _Way(width, narrow, each, fused, order, torch)
 
@@ -161,13 +209,15 @@ class _Program:
     def _operand(self, k: int) -> str:
         operand = self.derivation.operands[k]
         literal = self._literal(float(operand.value))
-        return f"{self.names[k]} = {literal if self._is_double(k) else f'{self.width}({literal})'}  # {_line(operand.address)}"
+        literal = literal if self._is_double(k) else f"{self.width}({literal})"
+        return f"{self.names[k]} = {literal}  # {_line(operand.address)}"
 
     def _literal(self, value: float) -> str:
         return repr(value) if math.isfinite(value) else f'float("{value!r}")'
 
     def _is_double(self, k: int) -> bool:
-        """A hyperparameter is a Python number: what is computed from it is computed in double precision first."""
+        """A hyperparameter is a Python number: what is computed from it is computed in double precision
+        first."""
         return self.derivation.operands[k].role == "hyperparameter"
 
     def _name(self, k: int) -> str:
@@ -183,7 +233,7 @@ class _Program:
         known = FORMATS.get(fmt)
         if known is None:
             return f"float({body})"
-        return self._round_exact(f"Fraction(float({body}))", fmt)
+        return self._round_exact(f"float({body})", fmt)
 
     def _round_exact(self, exact: str, fmt: str) -> str:
         self.helpers |= {"rounded", "Fraction"}
@@ -218,8 +268,11 @@ class _Program:
         return self._to_format(text, self.derivation.format) if self.way.narrow else f"{self.width}({text})"
 
     def _double(self, expr: Expr, value: float) -> str:
-        """What Python computed, as Python: `1 - beta1**3`; the bare number where that does not give it again."""
-        operands = {self.names[e.k]: float(self.derivation.operands[e.k].value) for e in walk(expr) if isinstance(e, Var)}
+        """What Python computed, as Python: `1 - beta1**3`; the bare number where that does not give it
+        again."""
+        operands = {
+            self.names[e.k]: float(self.derivation.operands[e.k].value) for e in walk(expr) if isinstance(e, Var)
+        }
         text = _double_text(expr, self.names)
         try:
             if text and eval(text, {"math": math}, operands) == value:
@@ -249,7 +302,7 @@ class _Program:
     def _to_format(self, inner: str, fmt: str) -> str:
         if fmt in _NUMPY:
             return f"{self.width}({_NUMPY[fmt]}({inner}))"
-        return f"{self.width}({self._round_exact(f'Fraction(float({inner}))', fmt)})"
+        return f"{self.width}({self._round_exact(f'float({inner})', fmt)})"
 
     def _fma(self, a: str, b: str, c: str) -> str:
         parts = " + ".join([" * ".join(f"Fraction(float({x}))" for x in (a, b)), f"Fraction(float({c}))"])
@@ -276,13 +329,17 @@ class _Program:
             "rint": f"np.rint({args[0]})",
         }
         if name not in forms:
-            raise OpaqueError(f"no Python form of {name!r} for {self.derivation.address}; its equation is {symbolic(self.derivation)}")
+            raise OpaqueError(
+                f"no Python form of {name!r} for {self.derivation.address}; its equation is {symbolic(self.derivation)}"
+            )
         return forms[name]
 
     def _dot(self, dot: Dot) -> str:
         info = self.derivation.sum
         if info is None or not info.terms or dot.term is not None:
-            raise OpaqueError(f"the answer for {self.derivation.address} does not hold the terms of its sum; ask its operands")
+            raise OpaqueError(
+                f"the answer for {self.derivation.address} does not hold the terms of its sum; ask its operands"
+            )
         terms = [[self._name(k) for k in term.factors] for term in sorted(info.terms, key=lambda t: t.place)]
         start = None if dot.init is None else self.write(dot.init)
         if self.way.sum == "exact":
@@ -339,7 +396,22 @@ def _identifiers(derivation: Derivation) -> list[str]:
     return names
 
 
-_TAKEN = {"np", "math", "torch", "result", "rounded", "Fraction", "f16", "f32", "f64", "lambda", "float", "abs", "max", "min"}
+_TAKEN = {
+    "np",
+    "math",
+    "torch",
+    "result",
+    "rounded",
+    "Fraction",
+    "f16",
+    "f32",
+    "f64",
+    "lambda",
+    "float",
+    "abs",
+    "max",
+    "min",
+}
 
 
 def _line(text: str) -> str:

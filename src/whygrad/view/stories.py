@@ -28,14 +28,17 @@ def lost_updates_sentence(found: LostUpdates, short: str) -> str:
     last = updates[-1]
     value = typographic(number(last.value, found.format))
     what = "1 update was lost" if len(updates) == 1 else f"{len(updates)} updates were lost"
-    text = f"In {where} {short} stands still at {_values(updates, found.format)} although its gradient is not zero: {what}."
+    text = f"In {where} {short} stands still at {_values(updates, found.format)} although its gradient is not zero: "
+    text += f"{what}."
     if all(update.rounds_away for update in updates):
         largest = max(updates, key=lambda update: abs(update.update))
         size = typographic(number(abs(largest.gradient), found.format))
         product = f"lr · gradient = {number(largest.lr, 'float64')} · {size} {_equals(about(abs(largest.update)))}"
         text += (
-            f" In size, {'it' if len(updates) == 1 else 'even the largest'} ({_unbroken(product)}) is less than half the spacing of "
-            f"{found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is rounded back to the number "
+            f" In size, {'it' if len(updates) == 1 else 'even the largest'} ({_unbroken(product)}) is less "
+            "than half the spacing of "
+            f"{found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is "
+            "rounded back to the number "
             "it was."
         )
     return text
@@ -57,7 +60,8 @@ def _unbroken(text: str) -> str:
 
 
 def exact_zero_sentence(found: ExactZero, fmt: str, target: float | None) -> str:
-    """Since when the loss is 0, and why no gradient is left. `target`: what the prediction should be, where it is one number."""
+    """Since when the loss is 0, and why no gradient is left. `target`: what the prediction should be, where
+    it is one number."""
     predictions = set(found.predictions.values())
     text = f"From step {found.first} on the loss is exactly 0"
     if len(predictions) == 1 and target is not None and predictions == {target}:

@@ -1,4 +1,5 @@
-"""The table of a run as finished strings: a row a step, each number the shortest that reads back in its column's format."""
+"""The table of a run as finished strings: a row a step, each number the shortest that reads back in its
+column's format."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ FIRST, LAST = 12, 6
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column: its short name, its full name, its kind, and the address to ask for a cell's reason (`@step` to be added)."""
+    """A column: its short name, its full name, its kind, and the address to ask for a cell's reason (`@step`
+    to be added)."""
 
     short: str
     name: str
@@ -31,8 +33,8 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableView:
-    """`rows` hold one string per column, None where the step has no such number. Between row `gap` and the one after it
-    `left_out` steps are not shown."""
+    """`rows` hold one string per column, None where the step has no such number. Between row `gap` and the
+    one after it `left_out` steps are not shown."""
 
     columns: tuple[TableColumn, ...]
     rows: tuple[tuple[str | None, ...], ...]
@@ -42,15 +44,22 @@ class TableView:
     formats: tuple[str, ...]
 
 
-def table_view(history: History, names: tuple[str, ...] | None = None, everything: bool = False) -> TableView:
-    """The rows to show: all of a short table or when `everything`, else the first and the last. `names` chooses columns, by
-    full or short name; otherwise hyperparameters stand in it only where they change. Raises AddressError for a name that is no column."""
+def table_view(
+    history: History, names: tuple[str, ...] | None = None, everything: bool = False, every: int | None = None
+) -> TableView:
+    """The rows to show: all of a short table or when `everything`, else the first and the last. `names`
+    chooses columns, by full or short name; otherwise hyperparameters stand in it only where they change.
+    `every` n: one row in n, and the last. Raises AddressError for a name that is no column."""
     columns = history.shown() if names is None else choose_columns(history, names)
     short = history.short_names()
     count = len(history.rows)
-    cut = not everything and count > FIRST + LAST + 4
+    cut = not everything and every is None and count > FIRST + LAST + 4
     shown = [*range(FIRST), *range(count - LAST, count)] if cut else list(range(count))
-    rows = tuple((str(history.steps[i]), *(_cell(history.rows[i].get(c.name), c.format) for c in columns)) for i in shown)
+    if every is not None:
+        shown = [i for i in shown if i % every == 0 or i == count - 1]
+    rows = tuple(
+        (str(history.steps[i]), *(_cell(history.rows[i].get(c.name), c.format) for c in columns)) for i in shown
+    )
     heads = (
         TableColumn("step", "step", "step", "", ""),
         *(TableColumn(short[c.name], c.name, c.kind, c.format, c.address) for c in columns),
@@ -60,7 +69,8 @@ def table_view(history: History, names: tuple[str, ...] | None = None, everythin
 
 
 def choose_columns(history: History, names: tuple[str, ...] | None) -> list[Column]:
-    """The columns called `names`, in that order; all of them for None. Raises AddressError, naming the nearest."""
+    """The columns called `names`, in that order; all of them for None. Raises AddressError, naming the
+    nearest."""
     if names is None:
         return list(history.columns)
     short = history.short_names()
@@ -99,7 +109,10 @@ def table_dict(history: History, names: tuple[str, ...] | None = None) -> dict[s
     return {
         "columns": [{"name": c.name, "kind": c.kind, "format": c.format, "address": c.address} for c in columns],
         "rows": [
-            {"step": step, **{c.name: None if (v := row.get(c.name)) is None else number(v, c.format) for c in columns}}
+            {
+                "step": step,
+                **{c.name: None if (v := row.get(c.name)) is None else number(v, c.format) for c in columns},
+            }
             for step, row in zip(history.steps, history.rows, strict=True)
         ],
     }
