@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs" / "figures"
 
 COLUMNS = 96
-CELL, LINE, SIZE, PAD = 8.4, 20, 14, 20  # px: a character's width, a line's height, the font's size, the border
+CELL, LINE, SIZE, PAD = 8.4, 18, 14, 20  # px: a character's width, a line's height, the font's size, the border
 BACK, FORE, DIM = "#0d1117", "#e6edf3", "#9aa4af"
 COLOURS = {"cyan": "#6cb6ff", "green": "#5fd38a", "yellow": "#e3b341", "red": "#ff7b72"}
 FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono','DejaVu Sans Mono',monospace"

@@ -82,8 +82,12 @@ class record:
         self._options = (steps, budget)
 
     def __enter__(self) -> Run:
+        # Recording waits for torch anyway: the rooms that answer are loaded with it, so that the first why does not wait.
+        import whygrad.explain.why
         from whygrad.recorder.record import Recording
+        from whygrad.rules.registry import all_rules
 
+        all_rules()
         self._recording = Recording(*self._options)
         run = _LiveRun(self._recording)
         self._recording.start()

@@ -430,6 +430,7 @@ HOSTILE: list[tuple[str, Any, str]] = [
     (STRUCTURE, put("ops", 0, "args", 0, "v", 88), "no Value number 88"),
     (STRUCTURE, put("ops", 0, "args", 0, {"x": 1}), "expected an argument"),
     (STRUCTURE, put("ops", 0, "phase", "sleep"), "expected a phase"),
+    (STRUCTURE, put("ops", 0, "phase", []), "expected a phase"),
     (STRUCTURE, put("ops", 0, "written", [0]), "whose version says"),
     (STRUCTURE, put("ops", []), "it has 0 ops"),
     (STRUCTURE, put("names", 0, 1, 600), "no Value"),

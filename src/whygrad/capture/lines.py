@@ -16,7 +16,10 @@ _LIBRARIES = tuple(
     {_WHYGRAD, _TORCH, *(str(sysconfig.get_path(key)) + "/" for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
 )
 _LIBRARY, _USER, _COMPILED = 1, 2, 3
-_kind_of: dict[CodeType, int] = {}
+# By identity: a code object's hash is worked out anew, from its names and constants, at each look-up. `_classified` keeps
+# each alive, so that no other gets its identity.
+_kind_of: dict[int, int] = {}
+_classified: list[CodeType] = []
 
 
 def _classify(code: CodeType) -> int:
@@ -27,13 +30,14 @@ def _classify(code: CodeType) -> int:
         kind = _LIBRARY
     else:
         kind = _USER
-    _kind_of[code] = kind
+    _classified.append(code)
+    _kind_of[id(code)] = kind
     return kind
 
 
 def is_user_code(code: CodeType) -> bool:
     """Whether `code` belongs to neither whygrad, torch, the standard library nor an installed package."""
-    return (_kind_of.get(code) or _classify(code)) == _USER
+    return (_kind_of.get(id(code)) or _classify(code)) == _USER
 
 
 def user_frame(frame: FrameType | None) -> tuple[FrameType | None, bool]:
@@ -41,7 +45,7 @@ def user_frame(frame: FrameType | None) -> tuple[FrameType | None, bool]:
     compiled = False
     while frame is not None:
         code = frame.f_code
-        kind = _kind_of.get(code) or _classify(code)
+        kind = _kind_of.get(id(code)) or _classify(code)
         if kind == _USER:
             return frame, compiled
         if kind == _COMPILED:
@@ -55,7 +59,7 @@ def user_frames(depth: int = 1) -> list[FrameType]:
     frame: FrameType | None = sys._getframe(depth)
     found: list[FrameType] = []
     while frame is not None:
-        if (_kind_of.get(frame.f_code) or _classify(frame.f_code)) == _USER:
+        if is_user_code(frame.f_code):
             found.append(frame)
         frame = frame.f_back
     return found

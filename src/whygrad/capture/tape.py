@@ -25,6 +25,7 @@ _current_node = torch._C._current_autograd_node  # pyright: ignore[reportAttribu
 _sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore
 _grad_enabled = torch.is_grad_enabled
 _getframe = sys._getframe
+_new: Any = tuple.__new__
 _INFO: dict[Any, OpInfo] = {}
 _ACCUMULATE = 2**63
 
@@ -215,9 +216,10 @@ class Tape(TorchDispatchMode):
                 self.held += out.nbytes
                 if self.held > self.limit:
                     self.on_held()
+            # A NamedTuple's own constructor takes twice as long.
             self.events.append(
-                Event(info, args, kwargs, out, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
-                      self.module, rng, self.region)
+                _new(Event, (info, args, kwargs, out, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
+                             self.module, rng, self.region))
             )  # fmt: skip
         else:
             self.base += 1

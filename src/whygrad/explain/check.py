@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from whygrad.errors import ValueDropped
 from whygrad.explain.evaluate import Found, Inputs, search
 from whygrad.floats import FORMATS, NumberFormat, number_format
 from whygrad.floats.summation import Chain, Order
@@ -47,8 +45,8 @@ _REDUCED_LOSSES = (
     "aten.mse_loss", "aten.smooth_l1_loss", "aten.huber_loss", "aten.binary_cross_entropy",
     "aten.binary_cross_entropy_with_logits",
 )  # fmt: skip
-_OF_ZEROS = Order(Chain(from_zero=False))
-"""Products that are all −0 add up to −0 where a kernel's sum begins with the first of them."""
+_OF_ZEROS = (Order(Chain()), Order(Chain(from_zero=False)))
+"""Products that are all −0 add up to +0 from zero, and to −0 where a kernel's sum begins with the first of them."""
 
 
 class Checker:
@@ -75,8 +73,8 @@ class Checker:
         if fmt is None:
             return self._integer(call, rule, expr, inputs, target, width)
         orders = self._ranked(call, rule, expr, output, index, width) if _sums(expr) else ()
-        if orders and target == 0:
-            orders = (*orders, _OF_ZEROS)
+        if target == 0 and any(isinstance(node, Dot) for node in walk(expr)):
+            orders = (*orders, *_OF_ZEROS)
         found = search(expr, inputs, target, fmt, width, orders)
         if rule.rounds == "either" and width is not fmt and (found is None or found.ulp):
             each = search(expr, inputs, target, fmt, fmt, orders)
@@ -172,7 +170,7 @@ def _summed_as(op: Op) -> str:
     return "aten.sum" if len(op.args) > position and op.args[position] == 2 else "aten.mean"
 
 
-def _neighbours(index: Index, shape: Index, most: int = 6) -> list[Index]:
+def _neighbours(index: Index, shape: Index, most: int = 4) -> list[Index]:
     """Up to `most` elements near `index`, in its row of up to four by four."""
     if not shape:
         return [()]

@@ -12,12 +12,12 @@ from whygrad.trace.model import Phase, Source
 Role: TypeAlias = Literal[
     "parameter", "gradient", "input", "target", "activation", "hyperparameter", "constant", "state"
 ]
-VerdictKind: TypeAlias = Literal["same bits", "replayed", "opaque", "differs", "given"]
+VerdictKind: TypeAlias = Literal["same bits", "replayed", "opaque", "differs", "given", "not asked"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`given`: nothing to check (an input, an initial value, a hyperparameter). `ulp` is how far the equation is from the
+    """`given`: nothing to check (an input, an initial value, a hyperparameter). `not asked`: beyond the asked depth. `ulp` is how far the equation is from the
     recorded bits (0 for same bits). `how` names the order of summation or the algorithm that gave the bits; `reason` says
     why a value differs or is opaque."""
 

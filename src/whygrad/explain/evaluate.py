@@ -112,6 +112,8 @@ class _Evaluator:
                 return value
             case Neg(a):
                 return -self.run(a)
+            case Round(Num(value, _), name):
+                return round_to(value, number_format(name))
             case Round(a, name):
                 return round_to(self.run(a), number_format(name))
             case Case(_, value, _):
@@ -201,6 +203,11 @@ def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] |
     known = () if width.name == "float64" else kernel.names
     named: list[tuple[str, Functions] | Expr] = [(name, body) for name in known for body in (composites.VECTOR, LIBRARY)]
     return [*(named or [kernel.formula]), *kernel.others]
+
+
+def mapped_terms(term: Expr, inputs: Inputs, a: Array, b: Array | None) -> Array:
+    """The mapped terms of a `Dot`, in double precision."""
+    return _Evaluator(inputs, Ways(number_format("float64"))).terms(term, a, b)
 
 
 def arithmetic(op: str, a: float, b: float) -> float:

@@ -48,19 +48,23 @@ def find_param(op: Op, value: int) -> tuple[OptimizerGroup, OptimizerParam] | No
     return None
 
 
-def expand(trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam) -> Expansion:
+def expand(
+    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, name: str
+) -> Expansion:
     """Run the update of one parameter again. A `foreach` or `fused` update is first tried op by op (`foreach=False`),
-    which says more; where that does not give the recorded bits, as it was configured."""
+    which says more; where that does not give the recorded bits, as it was configured. `name` is what the run calls the
+    parameter."""
     hyper = dict(group.hyper)
     plain = {**hyper, **{key: False for key in ("foreach", "fused") if hyper.get(key)}}
-    found = _run(trace, step, op, group, param, plain)
+    found = _run(trace, step, op, group, param, plain, name)
     if not found.same and plain != hyper:
-        found = _run(trace, step, op, group, param, hyper)
+        found = _run(trace, step, op, group, param, hyper, name)
     return found
 
 
 def _run(
-    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, hyper: dict[str, Arg]
+    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, hyper: dict[str, Arg],
+    name: str,
 ) -> Expansion:
     import torch
 
@@ -82,7 +86,6 @@ def _run(
     optimizer = _make(kind, weight, hyper, state)
     tape = Tape()
     alias, grad = tape.register_leaf(weight).alias, weight.grad
-    name = _parameter_name(step, param)
     raw = RawStep(step.number, 0, [], threads=step.threads)
     raw.seen += [Seen(0, name, alias, "before", create=True), Seen(0, name, grad, "gradient", create=True)]
     raw.seen += [
@@ -120,9 +123,10 @@ def _make(kind: Any, weight: Any, hyper: dict[str, Arg], state: dict[str, Any]) 
     return optimizer
 
 
-def _parameter_name(step: Step, param: OptimizerParam) -> str:
+def parameter_name(naming: Naming, step: Step, param: OptimizerParam) -> str:
+    """What the parameter of an update is called."""
     memory = (step.values[param.before].storage, step.values[param.before].version)
-    names = [n for n in Naming(step).by_memory.get(memory, ()) if n.kind in ("before", "parameter")]
+    names = [n for n in naming.by_memory.get(memory, ()) if n.kind in ("before", "parameter")]
     return names[0].text if names else f"value{param.before}"
 
 

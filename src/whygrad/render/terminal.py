@@ -63,6 +63,11 @@ class Screen:
     colour: bool = False
     ascii: bool = False
 
+    @property
+    def dot(self) -> str:
+        """Stands between words; in ASCII the dot of a product is a star, which would not do here."""
+        return ", " if self.ascii else " · "
+
 
 def screen_for(stream: TextIO) -> Screen:
     """The screen behind a stream. NO_COLOR and TERM=dumb turn colour off, COLUMNS sets the width; not on a tty the
@@ -139,7 +144,7 @@ def draw_derivation(view: DerivationView, screen: Screen) -> Text:
 
 
 def _node(view: DerivationView, text: Text, screen: Screen, first: str, rest: str) -> None:
-    _heading(view, text, first)
+    _heading(view, text, screen, first)
     body = rest + ("│ " if view.children else "  ")
     if not view.seen:
         if view.equation is not None:
@@ -167,7 +172,7 @@ def _is_tall(view: DerivationView) -> bool:
     return not view.seen and (view.equation is not None or bool(view.children))
 
 
-def _heading(view: DerivationView, text: Text, indent: str) -> None:
+def _heading(view: DerivationView, text: Text, screen: Screen, indent: str) -> None:
     text.append(indent, "dim")
     text.append(view.address, "bold cyan")
     text.append(" = ")
@@ -177,7 +182,7 @@ def _heading(view: DerivationView, text: Text, indent: str) -> None:
     else:
         words = view.role
         if view.verdict.sign == "given":
-            words += f" · {view.verdict.words}"
+            words += f"{screen.dot}{view.verdict.words}"
         text.append(f"  {words}" + (" ▸" if view.more else ""), "dim")
     text.append("\n")
 
@@ -206,7 +211,7 @@ def _verdict(view: DerivationView, text: Text, screen: Screen, indent: str) -> N
     mark, style = _MARKS[verdict.sign]
     parts = [] if verdict.sign == "given" else [f"{verdict.words} {mark}".strip()]
     parts += [part for part in (verdict.rounding, *view.where) if part]
-    for number, line in enumerate(_join(parts, screen.width - cell_len(indent))):
+    for number, line in enumerate(_join(parts, screen.width - cell_len(indent), screen.dot)):
         text.append(indent, "dim")
         if number == 0 and verdict.sign != "given" and line.startswith(parts[0]):
             text.append(parts[0], style)
@@ -253,12 +258,12 @@ def _break_sum(line: str, width: int) -> list[str]:
     return pieces
 
 
-def _join(parts: list[str], width: int) -> list[str]:
-    """Parts with dots between them, on as few lines as they need."""
+def _join(parts: list[str], width: int, dot: str) -> list[str]:
+    """Parts with `dot` between them, on as few lines as they need."""
     lines: list[str] = []
     for part in parts:
-        if lines and cell_len(lines[-1]) + 3 + cell_len(part) <= width:
-            lines[-1] += f" · {part}"
+        if lines and cell_len(lines[-1] + dot + part) <= width:
+            lines[-1] += dot + part
         else:
             lines.append(part)
     return lines

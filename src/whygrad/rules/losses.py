@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from whygrad.floats import number_format, round_to
 from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Num, Round, Var
@@ -56,9 +57,10 @@ def _less(a: Expr, b: Expr, then: Expr, otherwise: Expr) -> Expr:
     return Call("where", (Call("less", (a, b)), then, otherwise))
 
 
-def _distance(c: OpCall, i: Index) -> float:
-    a, b = (c.t(k).item(_at(c.t(k), i)) for k in (0, 1))
-    return abs(a - b)
+def _difference(c: OpCall, i: Index, first: int) -> float:
+    """`a − b`, rounded to the dtype."""
+    a, b = (c.t(k).item(_at(c.t(k), i)) for k in (first, first + 1))
+    return round_to(a - b, number_format(c.t(first).dtype))
 
 
 def _at(x: Operand, i: Index) -> Index:
@@ -76,7 +78,7 @@ def _two_parts(c: OpCall, i: Index, bound: float, name: str, near: Callable[[Exp
     if reduction_of(c, 2) != NONE:
         return reduced(c, i, term, reduction_of(c, 2))
     z = Call("abs", (sub(c.t(0).broadcast(i), c.t(1).broadcast(i)),))
-    if _distance(c, i) < bound:
+    if abs(_difference(c, i, 0)) < bound:
         return Case(f"|a − b| < {name}", near(z), "the linear part")
     return Case(f"|a − b| ≥ {name}", far(z), "the quadratic part")
 
@@ -100,7 +102,7 @@ def huber_loss(c: OpCall, i: Index) -> Expr:
 def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, Expr], Expr], inner: Callable[[Expr, Expr], Expr]) -> Expr:
     """The derivative of such a loss: from `bound` on `outer(±norm, g)`, else `inner(a − b, g)`."""
     g, a, b = (c.t(k).broadcast(i) for k in range(3))
-    x = c.t(1).item(_at(c.t(1), i)) - c.t(2).item(_at(c.t(2), i))
+    x = _difference(c, i, 1)
     norm = share(c.t(1), reduction_of(c, 3))
     if x <= -bound:
         negative = Num(-norm.value, "−" + norm.text if norm.text else "")
@@ -110,21 +112,31 @@ def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, E
     return Case(f"|a − b| < {name}", inner(sub(a, b), g), "the linear part's slope")
 
 
-@rule("aten.smooth_l1_loss_backward", rounds="either")
+@rule("aten.smooth_l1_loss_backward", rounds="once")
 def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
-    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`."""
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`; the vector body divides by β before it multiplies by g."""
     beta = float(c.arg(4, "beta", 1.0))  # pyright: ignore[reportArgumentType]
     norm = share(c.t(1), reduction_of(c, 3))
-    return _slope(c, i, beta, "β", mul, lambda x, g: div(mul(norm, x, g), Num(beta, "β")))
+
+    def inner(x: Expr, g: Expr) -> Expr:
+        return Kernel((), (), div(mul(norm, x, g), Num(beta, "β")), (mul(norm, div(x, Num(beta, "β")), g),))
+
+    return _slope(c, i, beta, "β", mul, inner)
+
+
+def _unrounded(number: Num, x: Operand) -> Expr:
+    """A number as float32, where everything else is rounded to 16 bits."""
+    return Round(number, "float32") if x.dtype in NARROW else number
 
 
 @rule("aten.huber_loss_backward", rounds="each")
 def huber_loss_backward(c: OpCall, i: Index) -> Expr:
-    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`; the vector body multiplies by δ before g."""
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`; the vector body multiplies by δ
+    before g, the scalar body has δ in float32."""
     delta = Num(float(c.arg(4, "delta", 1.0)), "δ")  # pyright: ignore[reportArgumentType]
     norm = share(c.t(1), reduction_of(c, 3))
 
     def outer(signed: Num, g: Expr) -> Expr:
-        return Kernel((), (), mul(signed, g, delta), (mul(signed, delta, g),))
+        return Kernel((), (), mul(signed, delta, g), (mul(signed, g, _unrounded(delta, c.t(1))), mul(signed, g, delta)))
 
     return _slope(c, i, delta.value, "δ", outer, lambda x, g: mul(norm, x, g))

@@ -85,7 +85,7 @@ class Reader:
         return place
 
     def phase(self, found: object) -> Phase:
-        if found not in _PHASES:
+        if not isinstance(found, str) or found not in _PHASES:
             raise self.wrong("a phase", found)
         return cast("Phase", found)
 

@@ -204,6 +204,9 @@ def _without_sign(expr: Expr, atoms: Atoms) -> Expr | None:
             return a
         case Python(a, _):
             return _without_sign(a, atoms)
+        case Round(a, fmt):  # rounding is the same on both sides of zero
+            inner = _without_sign(a, atoms)
+            return None if inner is None else Round(inner, fmt)
         case Num(value, "") if value < 0:
             return Num(-value)
         case Num(value, text) if text.startswith((MINUS, "-")):

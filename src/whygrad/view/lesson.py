@@ -85,7 +85,7 @@ def next_commands(name: str, saved: str, history: History) -> list[str]:
     other = "xor" if name == "neuron" else "neuron"
     commands = [
         first,
-        (f'whygrad why {quoted} "loss@0" --depth 5', "the first loss, back to the inputs"),
+        (f'whygrad why {quoted} "loss@0" --depth 5', "the first loss, back to x"),
         (f"whygrad demo {other}", "two layers that learn XOR" if other == "xor" else "one neuron in float16"),
     ]
     width = max(len(command) for command, _ in commands)

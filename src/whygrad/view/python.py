@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
+import numpy as np
+
 from whygrad.errors import OpaqueError
 from whygrad.explain.derivation import Derivation
 from whygrad.floats import FORMATS, round_to, ulp_distance
@@ -155,7 +157,8 @@ def _run(source: str) -> float:
     """Run a program of `_Program`: it holds numbers and arithmetic only, names stand in its comments."""
     space: dict[str, Any] = {}
     try:
-        exec(compile(source, "<equation>", "exec"), space)
+        with np.errstate(all="ignore"):
+            exec(compile(source, "<equation>", "exec"), space)
     except (ArithmeticError, ValueError):
         return math.nan
     return float(space["result"])

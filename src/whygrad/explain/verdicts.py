@@ -1,0 +1,79 @@
+"""Is a number what its equation says? Same bits, replayed, opaque, or differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from whygrad.explain.check import Checked
+from whygrad.explain.derivation import Derivation, Verdict
+from whygrad.explain.places import Made, Place, Tracks
+
+
+class Judge:
+    """Gives verdicts on elements that `tracks` led to."""
+
+    def __init__(self, tracks: Tracks) -> None:
+        self.tracks = tracks
+
+    def opaque(self, bare: Derivation, made: Made, where: Place) -> Derivation:
+        """A number whose op has no rule: replayed, and nothing claimed about the inside."""
+        again = self.tracks.replay(where.world, made)
+        shapes = ", ".join(
+            f"{where.world.resolver.naming(made.step).address(v, tuple(0 for _ in v.shape)).partition('[')[0]} {v.shape}"
+            for v in (made.step.values[r] for r in made.op.refs())
+        )
+        note = f"operands: {shapes}" if shapes else "no operands"
+        if again.same:
+            why = "replayed: the op, run again on the recorded operands, gives the very bits" if again.possible else ""
+            if again.reason:
+                why = again.reason
+            reason = f"no rule for {made.op.kind} yet; {why}"
+            return replace(bare, verdict=Verdict("opaque", reason=reason), note=note)
+        if not again.possible:
+            return replace(bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}; {again.reason}"), note=note)
+        return replace(bare, verdict=self._differs(made, where), note=note)
+
+    def verdict(self, checked: Checked, made: Made, where: Place) -> Verdict:
+        """The verdict on a checked element."""
+        inner = where.world.expansion
+        if inner is not None and not inner.same:
+            return Verdict("differs", reason=(
+                f"{inner.class_name}.step, run again on what went in, does not give the bits that came out "
+                "(another torch version or processor, or the weights were changed by something unseen)."
+            ))  # fmt: skip
+        drawn = checked.random
+        if checked.equal and not drawn:
+            how = checked.found.ways.describe(checked.expr) if checked.found is not None else ""
+            return Verdict("same bits", 0, how)
+        again = self.tracks.replay(where.world, made)
+        ulp = checked.found.ulp if checked.found is not None else None
+        if again.same:
+            return Verdict("replayed", 0 if drawn else ulp, "drawn again from the recorded state of the generator" if drawn else "")
+        if not again.possible:
+            return Verdict("opaque", ulp, reason=again.reason)
+        return self._differs(made, where)
+
+    def _differs(self, made: Made, where: Place) -> Verdict:
+        again = self.tracks.replay(where.world, made)
+        changed = self._changed_operand(made, where)
+        reason = changed or f"{again.different} elements of the result differ when the op is run again; no reason is known."
+        info = self.tracks.trace.info
+        import torch
+
+        if not changed and info.torch and info.torch != torch.__version__:
+            reason += f" The run was recorded with torch {info.torch}, this is {torch.__version__}."
+        return Verdict("differs", reason=reason)
+
+    def _changed_operand(self, made: Made, where: Place) -> str:
+        """An operand whose writer, run again, gives other numbers than the operand had: it was changed unseen."""
+        for ref in made.op.refs():
+            value = made.step.values[ref]
+            index = tuple(0 for _ in value.shape)
+            if value.numel == 0:
+                continue
+            maker = self.tracks.maker(Place(where.world, made.step, value, index))
+            if isinstance(maker, Made) and maker.op.optimizer is None and maker.op.name != made.op.name:
+                if not self.tracks.replay(where.world, maker).same:
+                    name = where.world.resolver.naming(made.step).address(value, index)
+                    return f"{name} was changed between two recorded ops by something that makes none (numpy, another thread)."
+        return ""
