@@ -185,7 +185,7 @@ def test_errors_are_one_clear_line(
     message = said(capsys, *[run if a == "RUN" else a for a in arguments], code=2)
     assert word in message
     assert "Traceback" not in message
-    assert [line for line in message.splitlines() if not line.startswith("usage:")][0].startswith("whygrad: ")
+    assert next(line for line in message.splitlines() if not line.startswith("usage:")).startswith("whygrad: ")
 
 
 def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:

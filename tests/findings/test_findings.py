@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -19,7 +20,7 @@ from whygrad.view.stories import exact_zero_sentence, lost_updates_sentence, spa
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-def history(rows: list[tuple[float, float, float]], fmt: str = "float16", lr: float | None = 0.1) -> History:
+def history(rows: Sequence[tuple[float, float, float]], fmt: str = "float16", lr: float | None = 0.1) -> History:
     """Rows of (loss, weight, gradient)."""
     table = History()
     columns = [
@@ -74,8 +75,9 @@ def test_an_update_large_enough_does_not_round_away() -> None:
 @given(st.floats(0.25, 4, width=16), st.floats(-2, 2, width=16), st.integers(0, 12))
 def test_torch_loses_what_is_found(fmt: str, weight: float, gradient: float, power: int) -> None:
     p = torch.tensor([weight], dtype=DTYPES[fmt], requires_grad=True)
-    p.grad = (torch.tensor([gradient], dtype=DTYPES[fmt]) / 2**power).to(DTYPES[fmt])
-    before, grad = p.item(), p.grad.item()
+    small = (torch.tensor([gradient], dtype=DTYPES[fmt]) / 2**power).to(DTYPES[fmt])
+    p.grad = small
+    before, grad = p.item(), small.item()
     torch.optim.SGD([p], lr=0.1).step()
     found = lost_updates(history([(1, before, 0), (1, p.item(), grad)], fmt))
     assert bool(found) == (p.item() == before and grad != 0)

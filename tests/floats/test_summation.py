@@ -223,9 +223,7 @@ def test_threads_share_a_long_sum_and_store_their_parts() -> None:
     halves = [evaluate(Order(Cascade(8)), part) for part in (a[:20_000], a[20_000:])]
     # Two of sixteen threads have work; sixteen sums are summed like any others.
     for threads in (2, 16):
-        assert evaluate(Order(Cascade(8, threads=threads)), a) == np.float32(halves[0]) + np.float32(
-            halves[1]
-        )
+        assert evaluate(Order(Cascade(8, threads=threads)), a) == np.float32(halves[0]) + np.float32(halves[1])
     stored = [float(np.float16(half)) for half in halves]
     assert evaluate(Order(Cascade(8, threads=2, stored="float16")), a) == np.float32(sum(stored))
     short = a[:32_768]

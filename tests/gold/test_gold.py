@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ def leaf(address: str, label: str, value: float, role: Role, fmt: str = "float16
     return Derivation(address, label, value, fmt, "", role, "forward", Verdict("given", reason=reason))
 
 
-def made(base: Derivation, verdict: Verdict, op: str, line: int, phase: Phase, **more: object) -> Derivation:
-    return replace(base, verdict=verdict, op=op, source=Source("train.py", line), phase=phase, **more)  # pyright: ignore
+def made(base: Derivation, verdict: Verdict, op: str, line: int, phase: Phase, **more: Any) -> Derivation:
+    return replace(base, verdict=verdict, op=op, source=Source("train.py", line), phase=phase, **more)
 
 
 def tree() -> Derivation:
@@ -40,12 +41,15 @@ def tree() -> Derivation:
     info = SumInfo(784, tuple(Term(i, (2 * i, 2 * i + 1), 0.0) for i in range(3)), 1 / 3, 781, False)
     many = Series(0, np.zeros((784, 2), dtype=np.int64))
     hidden = made(
-        leaf("fc.output[0,0]@0", "fc.output[0,0]", 0.08331298828125, "activation"), Verdict("same bits", 0, "summed as FMA chain over k"),
-        "aten.mm.default", 12, "forward", equation=Dot(many, many), operands=pairs, sum=info, rounding=Rounding("0.0833", -0.31),
+        leaf("fc.output[0,0]@0", "fc.output[0,0]", 0.08331298828125, "activation"),
+        Verdict("same bits", 0, "summed as FMA chain over k"),
+        "aten.mm.default", 12, "forward", equation=Dot(many, many), operands=pairs, sum=info,
+        rounding=Rounding("0.0833", -0.31),
     )  # fmt: skip
     relu = made(
         leaf("fc.output[0,0].grad@0", "∂loss/∂fc.output[0,0]", -0.5, "gradient"), Verdict("replayed", 2),
-        "aten.tanh_backward.default", 25, "backward", equation=Case("y > 0", Bin("*", Num(2), Call("exp", (Neg(Var(0)),)))),
+        "aten.tanh_backward.default", 25, "backward",
+        equation=Case("y > 0", Bin("*", Num(2), Call("exp", (Neg(Var(0)),)))),
         operands=(hidden,), rounding=Rounding("-0.5001", 2.0), gradient_of="fc.output[0,0]",
     )  # fmt: skip
     opaque = made(

@@ -194,3 +194,22 @@ def test_a_live_tensor_can_be_asked() -> None:
     assert run.why(out, (1, 0)).value == out[1, 0].item()
     with pytest.raises(whygrad.AddressError, match="no kept step met"):
         run.why(torch.ones(3), 0)
+
+
+@pytest.mark.parametrize("keep", ["0", "1:3", "0,-1", "none"])
+def test_kept_steps_are_the_same_whatever_else_is_kept(keep: str) -> None:
+    def contents(steps: str) -> dict[int, list[bytes]]:
+        with whygrad.record(steps=steps) as run:
+            PROGRAMS["adamw_mlp"]()
+        found: dict[int, list[bytes]] = {}
+        for number in run.steps:
+            step = run.trace.step(number)
+            found[number] = [
+                run.trace.content(step, step.values[n.value]).tobytes()
+                for n in sorted(step.names, key=lambda n: (n.kind, n.text))
+                if n.kind in ("parameter", "before", "gradient", "loss", "state")
+            ]
+        return found
+
+    whole, part = contents("all"), contents(keep)
+    assert {n: whole[n] for n in part} == part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -22,13 +23,13 @@ from whygrad.view.table import TableColumn, TableView
 
 
 def node(
-    address: str = "w[0]@1", sign: Sign = "same", children: tuple[DerivationView, ...] = (), **more: object
+    address: str = "w[0]@1", sign: Sign = "same", children: tuple[DerivationView, ...] = (), **more: Any
 ) -> DerivationView:
     equation = EquationView("w", "w − lr · g", "0.5 − 0.1 · (−0.25)", "0.525")
     verdict = VerdictView(sign, "words", "rounded +0.25 ulp", "", "")
     return DerivationView(
         address, "0.525", "parameter", "float16", equation, verdict, ("aten.add_",), (), children, **more
-    )  # pyright: ignore
+    )
 
 
 class Stream(io.StringIO):
@@ -97,7 +98,7 @@ def test_coloured_and_plain_have_the_same_characters() -> None:
 
 
 def test_only_same_bits_has_a_tick() -> None:
-    for sign in ("replayed", "opaque", "differs", "given"):
+    for sign in ("replayed", "opaque", "differs", "given", "unasked"):
         assert "✓" not in derivation_text(node(sign=sign))
         assert "✓" not in derivation_html(node(sign=sign))
     assert "✓" in derivation_text(node())

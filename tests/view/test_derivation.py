@@ -107,7 +107,7 @@ def test_verdicts(verdict: Verdict, sign: str, words: str) -> None:
 
 
 def test_only_same_bits_has_the_sign_of_the_same() -> None:
-    kinds: tuple[VerdictKind, ...] = ("same bits", "replayed", "opaque", "differs", "given")
+    kinds: tuple[VerdictKind, ...] = ("same bits", "replayed", "opaque", "differs", "given", "not asked")
     signs = [derivation_view(replace(GRAD, verdict=Verdict(kind))).verdict.sign for kind in kinds]
     assert signs.count("same") == 1
     assert len(set(signs)) == len(kinds)

@@ -48,7 +48,7 @@ X, Y, Z = Var(0), Var(1), Var(2)
         (Bin("/", Bin("*", X, Y), Z), "a · b / c", "2.0 · (−0.5) / 3.0"),
         (Bin("+", X, Bin("*", Neg(Y), Z)), "a − b · c", "2.0 − (−0.5) · 3.0"),
         (Bin("+", X, Bin("*", Python(Neg(Y), 0.5), Z)), "a − b · c", "2.0 − (−0.5) · 3.0"),
-        (Bin("+", X, Bin("*", Round(Python(Neg(Y), 0.5), "float16"), Z)), "a − float16(b) · c", "2.0 − float16(−0.5) · 3.0"),
+        (Bin("+", X, Bin("*", Round(Neg(Y), "float16"), Z)), "a − float16(b) · c", "2.0 − float16(−0.5) · 3.0"),
         (Fma(Neg(Y), Z, X), "a − b · c", "2.0 − (−0.5) · 3.0"),
         (Fma(Y, Z, X), "b · c + a", "−0.5 · 3.0 + 2.0"),
         (Bin("+", X, Num(-2)), "a − 2", "2.0 − 2"),

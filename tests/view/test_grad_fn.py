@@ -22,8 +22,9 @@ def nodes(tensor: torch.Tensor) -> list[str]:
 
 
 def test_every_node_of_a_network_is_explained() -> None:
-    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
-    loss = torch.nn.functional.cross_entropy(net(torch.ones(1, 2)), torch.tensor([1])) + (net[0].weight ** 2).sum()
+    first = torch.nn.Linear(2, 3)
+    net = torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(3, 2))
+    loss = torch.nn.functional.cross_entropy(net(torch.ones(1, 2)), torch.tensor([1])) + (first.weight**2).sum()
     names = set(nodes(loss))
     assert {"AccumulateGrad", "AddmmBackward0", "TBackward0", "PowBackward0"} <= names
     for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -80,12 +80,12 @@ def test_sgd_as_torch_does_it(fmt: str, weight: float, gradient: float) -> None:
 
 @pytest.mark.parametrize("fmt", list(DTYPES))
 @pytest.mark.parametrize("op", ["+", "-", "*", "/"])
-def test_one_operation(fmt: str, op: str) -> None:
+def test_one_operation(fmt: str, op: Literal["+", "-", "*", "/"]) -> None:
     a, b = torch.tensor(1.7, dtype=DTYPES[fmt]), torch.tensor(-0.3, dtype=DTYPES[fmt])
     result = {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[op].item()
     assert_gives_the_bits(
         made(Bin(op, Var(0), Var(1)), (leaf("a", a.item(), fmt), leaf("b", b.item(), fmt)), result, fmt)
-    )  # pyright: ignore[reportArgumentType]
+    )
 
 
 @given(NUMBERS, NUMBERS, NUMBERS)

@@ -54,7 +54,7 @@ def test_a_column_has_three_names(name: str) -> None:
 
 
 def test_an_unknown_column_says_which_are_near() -> None:
-    with pytest.raises(AddressError, match="did you mean .*weight"):
+    with pytest.raises(AddressError, match=r"did you mean .*weight"):
         table_view(history(2), ("wieght",))
     with pytest.raises(AddressError, match=r"the columns are loss, weight"):
         table_view(history(2), ("zzzzzz",))

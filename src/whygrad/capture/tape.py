@@ -156,6 +156,10 @@ class Tape(TorchDispatchMode):
     def on_backward(self, loss: Tensor | None) -> None:
         """A backward pass is about to run, from `loss` when it is known."""
 
+    def still_needed(self, key: int) -> bool:
+        """Whether an older step, which waits to be made inert, refers to what a storage holds now."""
+        return False
+
     def on_written(self, leaf: Leaf) -> None:
         """The write that `on_write` announced by setting `written` is done."""
 
@@ -218,8 +222,8 @@ class Tape(TorchDispatchMode):
                     self.on_held()
             # A NamedTuple's own constructor takes twice as long.
             self.events.append(
-                _new(Event, (info, args, kwargs, out, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
-                             self.module, rng, self.region))
+                _new(Event, (info, args, kwargs, out if node is None else _stand_in(out), name, of_seq, seq, made,
+                             _grad_enabled(), self._where, self._line, self.module, rng, self.region))
             )  # fmt: skip
         else:
             self.base += 1
@@ -294,7 +298,7 @@ class Tape(TorchDispatchMode):
         if not self.in_backward:
             self.on_write(tensor, key, index)
         self.writes.order.append((index, key))
-        if not self.holding or not self.keeping:
+        if not self.holding or not (self.keeping or self.still_needed(key)):
             return
         whole = tensor.nbytes == storage.nbytes()
         if key in self._uninitialised:
@@ -317,6 +321,18 @@ class Tape(TorchDispatchMode):
                 if event.out is tensor or any(arg is tensor for arg in event.args):
                     args = tuple(alias if arg is tensor else arg for arg in event.args)
                     events[position] = event._replace(args=args, out=alias if event.out is tensor else event.out)
+
+
+def _stand_in(out: Any) -> Any:
+    """What stands for a gradient in events. AccumulateGrad takes a gradient over as `.grad` only when nothing else refers
+    to it, and copies it otherwise (torch/csrc/autograd/functions/accumulate_grad.h): with a reference of ours the program
+    would run ops, and need memory, that it does not need alone."""
+    kind = type(out)
+    if kind is Tensor:
+        return out.detach()
+    if kind is tuple or kind is list:
+        return tuple([_stand_in(each) for each in out])
+    return out
 
 
 def _generator_state(kwargs: dict[str, Any] | None) -> Tensor:

@@ -112,7 +112,11 @@ def _show(name: str, fmt: str, run: Run, rows: tuple[FormatRow, ...], saved: str
     screen, history = screen_for(sys.stdout), run.trace.history
     last = history.steps[-1]
     pieces = [draw_paragraphs([intro(name, fmt, len(history.steps))], screen)]
-    columns = None if name == "neuron" else tuple(c.name for c in history.columns if c.kind in ("loss", "prediction"))
+    columns = (
+        None
+        if name == "neuron"
+        else tuple(c.name for kind in ("loss", "prediction") for c in history.columns if c.kind == kind)
+    )
     every = max(1, len(history.steps) // 10) if name == "xor" else None
     words = "a row a step" if every in (None, 1) else f"every {every} steps"
     pieces += [

@@ -15,7 +15,7 @@ from whygrad.floats.elementary import Variant, evaluate, variants
 from whygrad.floats.elementary_arithmetic import SCALAR
 from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
-from whygrad.floats.summation import Order
+from whygrad.floats.summation import NllCascade, Order
 from whygrad.floats.summation import evaluate as evaluate_sum
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 
@@ -134,8 +134,8 @@ class _Evaluator:
             found = self.contracted(expr)
             if found is not None:
                 return found
-        if isinstance(expr.a, Dot) and self.width.name in ("float16", "bfloat16"):
-            # A sum is accumulated in float32, and what follows it in the same kernel stays there.
+        if self.width.name in _NARROW and (isinstance(expr.a, Dot) or _is_float32(expr.b)):
+            # A sum is accumulated in float32, and what meets a float32 in the same kernel stays there.
             return _Evaluator(self.inputs, replace(self.ways, width=number_format("float32"))).after(expr, self.run(expr.a))
         a, b = self.run(expr.a), self.run(expr.b)
         return self.rnd(arithmetic(expr.op, a, b))
@@ -182,6 +182,8 @@ class _Evaluator:
             return self.rnd(total + (init or 0.0))
         if init is None and order.init != "none":
             order = replace(order, init="none")
+        if isinstance(order.pattern, NllCascade) and self.width.name in _NARROW:
+            return evaluate_sum(order, a, b, init, _narrow_type(self.width.name))  # pyright: ignore[reportArgumentType]
         return evaluate_sum(order, a, b, init, kind)
 
     def terms(self, term: Expr, a: Array, b: Array | None, more: Sequence[Array] = ()) -> Array:
@@ -196,6 +198,22 @@ class _Evaluator:
             found.append(self.run(term))
         self.inputs.values = values
         return np.array(found)
+
+
+_NARROW = ("float16", "bfloat16")
+
+
+def _is_float32(expr: Expr) -> bool:
+    return isinstance(expr, Round) and expr.format == "float32"
+
+
+def _narrow_type(name: str) -> Any:
+    """numpy's type of a 16-bit format: its sums round after every addition."""
+    if name == "float16":
+        return np.float16
+    import ml_dtypes
+
+    return ml_dtypes.bfloat16
 
 
 def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] | Expr]:

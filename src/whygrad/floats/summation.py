@@ -153,9 +153,12 @@ def _lanes(pattern: Lanes, terms: Terms) -> Floats:
     peel, body = pattern.body(len(terms))
     acc = np.zeros((row, terms.sums), terms.dtype)
     acc[0] = terms[:peel].chain()
-    acc = terms[peel:body].lanes(row, acc)
+    main = terms[peel:body]
+    if pattern.rest == "fused lanes" and main.b is not None:
+        main = Terms(main.a * main.b, None, main.flush)
+    acc = main.lanes(row, acc)
     rest = terms[body:]
-    if pattern.rest == "lanes":
+    if pattern.rest in ("lanes", "fused lanes"):
         acc[: len(rest)] = rest.lanes(len(rest), acc[: len(rest)]) if len(rest) else acc[:0]
         rest = rest[len(rest) :]
     elif pattern.rest == "lane 0":

@@ -78,7 +78,7 @@ class Lanes:
     multiple: int = 0
     registers_join: Literal["adjacent", "in turn"] = "adjacent"
     lanes_join: Literal["halving", "in turn"] = "halving"
-    rest: Literal["after", "lanes", "lane 0"] = "after"
+    rest: Literal["after", "lanes", "fused lanes", "lane 0"] = "after"
     rest_registers: int = 1
 
     @property

@@ -70,9 +70,12 @@ def _copy(tensors: list[Tensor], tape: Tape) -> None:
     storages = [t.untyped_storage() for t in tensors]
     tape.writes.order += [(index, s._cdata) for s in storages]
     if not tape.keeping:
+        needed = [(t, s) for t, s in zip(tensors, storages, strict=True) if tape.still_needed(s._cdata)]
+        tensors, storages = [t for t, _ in needed], [s for _, s in needed]
+    if not tensors:
         return
     if all(t.nbytes == s.nbytes() for t, s in zip(tensors, storages, strict=True)):
-        olds = _foreach_clone(tensors) if _foreach_clone and tensors else [t.clone() for t in tensors]
+        olds = _foreach_clone(tensors) if _foreach_clone else [t.clone() for t in tensors]
         for old, storage in zip(olds, storages, strict=True):
             tape.cloned += old.nbytes
             tape.writes.add(storage._cdata, Before(index, None, old))

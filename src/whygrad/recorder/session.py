@@ -18,6 +18,7 @@ from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
 from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tensors_of
 from whygrad.capture.tape import Before, Leaf, Tape, storage_key
+from whygrad.recorder.keeping import Keeper
 from whygrad.recorder.names import Modules, scan
 from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun
 from whygrad.recorder.policy import Keep
@@ -35,14 +36,12 @@ class Session(Tape):
         super().__init__()
         self.keep = keep
         self.modules = Modules()
-        self.closed: deque[RawStep] = deque()
         self.rows: list[Row] = []
         self.lock = threading.RLock()
         self.notes: list[str] = []
         self.number = 0
-        self.kept_bytes = 0
-        self.full = False
-        self.keeping = keep.wants(0) or keep.tail > 0
+        self.keeper = Keeper(keep, self.writes, self.note)
+        self.keeping = self.keeper.wants(0)
         self._stack: list[Any] = []
         self._seen: list[Seen] = []
         self._calls: dict[str, int] = {}
@@ -65,9 +64,15 @@ class Session(Tape):
         self._used: dict[int, Leaf] = {}
         self._since: dict[int, int] = {}
         self._first = 0
+        self._waiting_until: int | None = None
         self._check_assignment = False
         self.predictions = Predictions()
         self.limit = keep.budget
+
+    @property
+    def closed(self) -> deque[RawStep]:
+        """Every finished step, in order."""
+        return self.keeper.closed
 
     # ---- entering and leaving
 
@@ -167,8 +172,8 @@ class Session(Tape):
         self._resume()
         self._had_backward = self._check_assignment = True
         if loss is not None:
-            self._loss = loss.detach()
-            self._seen.append(Seen(self.index, "loss", self._loss, "loss"))
+            self._loss = loss.detach().clone() if loss.numel() == 1 else None
+            self._seen.append(Seen(self.index, "loss", loss.detach(), "loss"))
         self._look_around(user_frames(3))
 
     def _look_around(self, frames: list[Any]) -> None:
@@ -202,6 +207,12 @@ class Session(Tape):
         """What an update left: the table's numbers, and what the next step must find unless something unseen wrote."""
         if leaf.alias.numel() <= SMALL:
             self._after[id(leaf.tensor)] = leaf.alias.clone()
+
+    def still_needed(self, key: int) -> bool:
+        if self._waiting_until is None:
+            return False
+        entries = self.writes.log.get(key, ())
+        return not any(entry.region is None and entry.index >= self._waiting_until for entry in entries)
 
     def before_write(self, tensor: Tensor) -> None:
         with self.lock:
@@ -356,7 +367,7 @@ class Session(Tape):
             torch.get_num_threads(), held, self.cloned,
         )  # fmt: skip
         step.last = end
-        step.why_not = "" if step.keep else "budget" if self.full or not self.holding else "steps"
+        step.why_not = "" if step.keep else "budget" if self.keeper.full or not self.holding else "steps"
         step.writes = [each for each in self.writes.order if each[0] < end]
         self.writes.order = [each for each in self.writes.order if each[0] >= end]
         parameters = self._name_things(step, end)
@@ -368,7 +379,9 @@ class Session(Tape):
         self.events = self.events[cut:]
         self.base = max(self.base, end)
         self._begin_next(complete)
-        self._admit(step)
+        self.keeper.admit(step, [leaf.alias for leaf in self.leaves.values()])
+        if not self.keeping:
+            self._waiting_until = self.keeper.kept_until()
 
     def _begin_next(self, complete: bool) -> None:
         self._first = self.base
@@ -383,7 +396,8 @@ class Session(Tape):
         self.limit = self.keep.budget
         self.number += complete
         self.holding = True
-        self.keeping = self.keep.wants(self.number) or self.keep.tail > 0 or self.full
+        self.keeping = self.keeper.wants(self.number)
+        self._waiting_until = None
 
     def _name_things(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
         """Bind names: losses, modules' outputs, parameters before and after. Returns copies of the small parameters."""
@@ -452,55 +466,8 @@ class Session(Tape):
             "A larger --budget keeps it."
         )
         self.holding = False
-        self.writes.forget(self._first, self.index, set(self.writes.log), self._kept_until())
+        self.writes.forget(self._first, self.index, set(self.writes.log), self.keeper.kept_until())
         self.base, self.events = self.index, []
-
-    def _kept_until(self) -> int | None:
-        return max((step.last for step in self.closed if step.keep), default=None)
-
-    def _admit(self, step: RawStep) -> None:
-        self.closed.append(step)
-        if not step.keep:
-            self._drop(step)
-        elif self.keep.wants(step.number) and not self.full:
-            self._spend(step)
-        self._trim_tail(step.number if step.complete else step.number - 1)
-
-    def _spend(self, step: RawStep) -> None:
-        if self.kept_bytes + step.held > self.keep.budget:
-            self._count_exactly()
-            step.held = bytes_of(step.events) + step.cloned
-        if self.kept_bytes + step.held > self.keep.budget:
-            self.full = True
-            self.note(
-                f"the budget of {self.keep.budget:,} bytes was reached at step {step.number}: later steps are in the table "
-                "only, except the last one. A larger --budget keeps more, --steps chooses which."
-            )
-        else:
-            step.counted = True
-            self.kept_bytes += step.held
-
-    def _count_exactly(self) -> None:
-        for step in self.closed:
-            if step.counted and not step.exact:
-                exact = bytes_of(step.events) + step.cloned
-                self.kept_bytes += exact - step.held
-                step.held, step.exact = exact, True
-
-    def _trim_tail(self, latest: int) -> None:
-        """Of the steps that are kept only for being the last ones, keep as many as asked."""
-        most = max(self.keep.tail, 1 if self.full else 0)
-        for step in self.closed:
-            if step.keep and not step.counted and step.complete and step.number <= latest - most:
-                step.why_not = "budget" if self.keep.wants(step.number) else "steps"
-                self._drop(step)
-
-    def _drop(self, step: RawStep) -> None:
-        step.keep = False
-        step.events, step.seen = [], []
-        step.survivors = [leaf.alias for leaf in self.leaves.values()]
-        until = max((s.last for s in self.closed if s.keep and s.last <= step.first), default=None)
-        self.writes.forget(step.first, step.last, {key for _, key in step.writes}, until)
 
 
 UNSEEN = (

@@ -135,7 +135,7 @@ class Sink:
         """The budget was charged an estimate; what the step takes is known now."""
         if raw.counted:
             exact = sum(data.nbytes for data in frozen.contents.values())
-            self.session.kept_bytes += exact - raw.held
+            self.session.keeper.kept_bytes += exact - raw.held
             raw.held, raw.exact = exact, True
 
     def write(self) -> None:

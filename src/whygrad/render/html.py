@@ -9,27 +9,34 @@ from whygrad.view.table import TableView
 
 __all__ = ["derivation_html", "table_html"]
 
-_MARKS = {"same": "✓", "replayed": "≈", "opaque": "?", "differs": "✗", "given": ""}
+_MARKS = {"same": "✓", "replayed": "≈", "opaque": "?", "differs": "✗", "given": "", "unasked": ""}
 
-# Colours with alpha sit well on light and on dark; the rest takes the notebook's own text colour.
-_STYLE = """\
+# Address, same, replayed, differs. The rest takes the notebook's own text colour, or a grey with alpha that sits well on both.
+_LIGHT = "{--a:#0b6bcb;--s:#187a3b;--r:#8a5f00;--d:#c62828}"
+_DARK = "{--a:#6cb6ff;--s:#5fd38a;--r:#e3b341;--d:#ff7b72}"
+# A notebook's theme is its own choice, whatever the system's is: JupyterLab and Notebook, VS Code, Colab say it in these.
+_LIGHT_THEMES = "[data-jp-theme-light=true] .whygrad,.vscode-light .whygrad"
+_DARK_THEMES = "[data-jp-theme-light=false] .whygrad,.vscode-dark .whygrad,html[theme=dark] .whygrad"
+_STYLE = f"""\
 <style>
-.whygrad{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-x:auto}
-.whygrad details,.whygrad .whygrad-leaf{margin:.15em 0 .15em 1.1em}
-.whygrad>details,.whygrad>.whygrad-leaf{margin-left:0}
-.whygrad summary{cursor:pointer}
-.whygrad .whygrad-leaf{padding-left:1em}
-.whygrad .whygrad-body{margin:.15em 0 .3em 1em;padding-left:.7em;border-left:2px solid rgba(128,128,128,.35)}
-.whygrad .whygrad-equation{display:grid;grid-template-columns:max-content 1.6em 1fr;white-space:pre-wrap}
-.whygrad .whygrad-dim{opacity:.68}
-.whygrad .whygrad-address{color:#0b6bcb;font-weight:600}
-.whygrad .whygrad-same{color:#187a3b}.whygrad .whygrad-replayed,.whygrad .whygrad-opaque{color:#9a6a00}
-.whygrad .whygrad-differs{color:#c62828;font-weight:700}
-.whygrad table{border-collapse:collapse;font:inherit}
-.whygrad th,.whygrad td{padding:.1em .7em;text-align:right;white-space:pre;border:0;background:none}
-.whygrad thead th{border-bottom:1px solid rgba(128,128,128,.5)}
-@media (prefers-color-scheme:dark){.whygrad .whygrad-address{color:#6cb6ff}.whygrad .whygrad-same{color:#5fd38a}
-.whygrad .whygrad-replayed,.whygrad .whygrad-opaque{color:#e3b341}.whygrad .whygrad-differs{color:#ff7b72}}
+.whygrad{_LIGHT}
+@media (prefers-color-scheme:dark){{.whygrad{_DARK}}}
+{_LIGHT_THEMES}{_LIGHT}
+{_DARK_THEMES}{_DARK}
+.whygrad{{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-x:auto}}
+.whygrad details,.whygrad .whygrad-leaf{{margin:.15em 0 .15em 1.1em}}
+.whygrad>details,.whygrad>.whygrad-leaf{{margin-left:0}}
+.whygrad summary{{cursor:pointer}}
+.whygrad .whygrad-leaf{{padding-left:1em}}
+.whygrad .whygrad-body{{margin:.15em 0 .3em 1em;padding-left:.7em;border-left:2px solid rgba(128,128,128,.35)}}
+.whygrad .whygrad-equation{{display:grid;grid-template-columns:max-content 1.6em 1fr;white-space:pre-wrap}}
+.whygrad .whygrad-dim{{opacity:.72}}
+.whygrad .whygrad-address{{color:var(--a);font-weight:600}}
+.whygrad .whygrad-same{{color:var(--s)}}.whygrad .whygrad-replayed,.whygrad .whygrad-opaque{{color:var(--r)}}
+.whygrad .whygrad-differs{{color:var(--d);font-weight:700}}
+.whygrad table{{border-collapse:collapse;font:inherit}}
+.whygrad th,.whygrad td{{padding:.1em .7em;text-align:right;white-space:pre;border:0;background:none}}
+.whygrad thead th{{border-bottom:1px solid rgba(128,128,128,.5)}}
 </style>
 """
 
@@ -62,7 +69,7 @@ def _words(view: DerivationView) -> str:
 def _body(view: DerivationView) -> str:
     parts = [_equation(view.equation)] if view.equation is not None else []
     verdict = view.verdict
-    if verdict.sign != "given":
+    if verdict.sign not in ("given", "unasked"):
         mark = f'<span class="whygrad-{verdict.sign}">{escape(verdict.words)} {_MARKS[verdict.sign]}</span>'
         rest = "".join(f" · {escape(part)}" for part in (verdict.rounding, *view.where) if part)
         parts.append(f'<div>{mark}<span class="whygrad-dim">{rest}</span></div>')

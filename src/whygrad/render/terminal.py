@@ -38,6 +38,7 @@ _MARKS = {
     "opaque": ("?", "yellow"),
     "differs": ("✗", "bold red"),
     "given": ("", ""),
+    "unasked": ("", ""),
 }
 # What replaces a character that the stream's encoding cannot write.
 _ASCII = str.maketrans(
@@ -177,14 +178,19 @@ def _heading(view: DerivationView, text: Text, screen: Screen, indent: str) -> N
     text.append(view.address, "bold cyan")
     text.append(" = ")
     text.append(view.value, "bold")
+    room = screen.width - cell_len(indent + view.heading) - 2
+    text.append(f"  {_about(view, screen, room)}\n", "dim")
+
+
+def _about(view: DerivationView, screen: Screen, room: int) -> str:
+    """What stands after a number: its role, as fully as there is room for."""
     if view.seen:
-        text.append("  ← see above", "dim")
-    else:
-        words = view.role
-        if view.verdict.sign == "given":
-            words += f"{screen.dot}{view.verdict.words}"
-        text.append(f"  {words}" + (" ▸" if view.more else ""), "dim")
-    text.append("\n")
+        return "← see above"
+    given = f"{screen.dot}{view.verdict.words}" if view.verdict.sign == "given" else ""
+    more = " ▸" if view.more else ""
+    plain = view.role.partition(":")[0]
+    choices = (view.role + given + more, plain + given + more, plain + more, more.strip())
+    return next((words for words in choices if cell_len(words) <= room), choices[-1])
 
 
 def _equation(equation: EquationView, text: Text, screen: Screen, indent: str) -> None:
@@ -206,19 +212,14 @@ def _equation(equation: EquationView, text: Text, screen: Screen, indent: str) -
 
 def _verdict(view: DerivationView, text: Text, screen: Screen, indent: str) -> None:
     verdict = view.verdict
-    if verdict.sign == "given" and not view.where:
-        return
     mark, style = _MARKS[verdict.sign]
-    parts = [] if verdict.sign == "given" else [f"{verdict.words} {mark}".strip()]
-    parts += [part for part in (verdict.rounding, *view.where) if part]
+    checked = [f"{verdict.words} {mark}"] if mark else []
+    parts = [*checked, *(part for part in (verdict.rounding, *view.where) if part)]
     for number, line in enumerate(_join(parts, screen.width - cell_len(indent), screen.dot)):
         text.append(indent, "dim")
-        if number == 0 and verdict.sign != "given" and line.startswith(parts[0]):
-            text.append(parts[0], style)
-            text.append(line[len(parts[0]) :], "dim")
-        else:
-            text.append(line, "dim")
-        text.append("\n")
+        shown = checked[0] if checked and number == 0 else ""
+        text.append(shown, style)
+        text.append(line[len(shown) :] + "\n", "dim")
     _reasons(verdict, text, screen, indent)
 
 

@@ -114,12 +114,14 @@ def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, E
 
 @rule("aten.smooth_l1_loss_backward", rounds="once")
 def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
-    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`; the vector body divides by β before it multiplies by g."""
+    """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`; the vector body divides by β before it
+    multiplies by g, the scalar body by β as a double."""
     beta = float(c.arg(4, "beta", 1.0))  # pyright: ignore[reportArgumentType]
     norm = share(c.t(1), reduction_of(c, 3))
 
     def inner(x: Expr, g: Expr) -> Expr:
-        return Kernel((), (), div(mul(norm, x, g), Num(beta, "β")), (mul(norm, div(x, Num(beta, "β")), g),))
+        exact = Round(Num(beta, "β"), "float64")
+        return Kernel((), (), div(mul(norm, x, g), exact), (mul(norm, div(x, Num(beta, "β")), g),))
 
     return _slope(c, i, beta, "β", mul, inner)
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from whygrad.rules.activations import ONE, add, div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Round, Series, Var
-from whygrad.rules.losses import MEAN, NARROW, NONE, SUM
+from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Series, Var
+from whygrad.rules.losses import MEAN, NONE, SUM
 from whygrad.rules.registry import rule
 
 def _picked(c: OpCall, target: int) -> np.ndarray:
@@ -29,14 +29,10 @@ def _total_weight(c: OpCall) -> Expr:
     return Dot(c.t(2).at(picked[:, -1:]))
 
 
-def _stored(x: Operand, total: Expr) -> Expr:
-    """A sum as the kernel keeps it: in the dtype."""
-    return Round(total, x.dtype) if x.dtype in NARROW and isinstance(total, Dot) else total
-
-
-@rule("aten.nll_loss_forward")
+@rule("aten.nll_loss_forward", rounds="each")
 def nll_loss(c: OpCall, i: Index) -> Expr:
-    """`y = −Σₙ w[tₙ]·x[n,tₙ]`, for the mean divided by Σₙ w[tₙ]; x holds log-probabilities, t the classes."""
+    """`y = −Σₙ w[tₙ]·x[n,tₙ]`, for the mean divided by Σₙ w[tₙ]; x holds log-probabilities, t the classes. In 16 bits every
+    product and every addition is rounded."""
     x, reduction = c.t(0), int(c.arg(3))  # pyright: ignore[reportArgumentType]
     if reduction == NONE and len(x.shape) > 1:
         label = int(c.t(1).item(i))
@@ -50,10 +46,10 @@ def nll_loss(c: OpCall, i: Index) -> Expr:
         return Num(float("nan") if reduction == MEAN else 0.0, "0/0" if reduction == MEAN else "")
     weights = c.t(2).at(places[:, -1:]) if c.has(2) else None
     total = Dot(x.at(places), weights, term=Neg(Var(0)) if weights is None else Neg(mul(Var(0), Var(1))))
-    return total if reduction != MEAN else div(_stored(x, total), _stored(x, _total_weight(c)))
+    return total if reduction != MEAN else div(total, _total_weight(c))
 
 
-@rule("aten.nll_loss_forward", output=1)
+@rule("aten.nll_loss_forward", rounds="each", output=1)
 def nll_loss_weight(c: OpCall, i: Index) -> Expr:
     """`Σₙ w[tₙ]`: what the mean divides by; 0 where nothing is reduced."""
     if c.arg(3) == NONE and len(c.t(0).shape) > 1:

@@ -78,9 +78,7 @@ def candidates(call: KernelCall) -> tuple[Order, ...]:
     return tuple(dict.fromkeys(plain))
 
 
-def find(
-    call: KernelCall, sample: Sample, out_format: NumberFormat, finish: Finish | None = None
-) -> Order | None:
+def find(call: KernelCall, sample: Sample, out_format: NumberFormat, finish: Finish | None = None) -> Order | None:
     """The first candidate that gives the recorded bits of one element, or None; `finish` as in `gives`."""
     kind = call.accumulator
     return next((o for o in candidates(call) if gives(o, sample, out_format, kind, finish)), None)
@@ -238,19 +236,27 @@ def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
 
 
 def _row_sums(call: KernelCall) -> tuple[Order, ...]:
-    """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h): AVX-512, AVX2, NEON."""
+    """vec::reduce_all and map_reduce_all (aten/src/ATen/cpu/vec/functional_base.h): AVX-512, AVX2, NEON.
+
+    A vector's lanes are halved where there are instructions for it, and added in turn elsewhere.
+    """
     narrow = call.dtype in _NARROW
     patterns: list[Pattern] = []
     for size in (64, 32, 16):
         width = size // (8 if call.dtype == "float64" else 4)
         if call.terms < width:
             patterns.append(Chain())
-        elif narrow and call.terms >= 2 * width:
-            patterns.append(Lanes(width, 2, rest="lanes"))
-        else:
-            join = "in turn" if narrow or call.dtype == "float64" else "halving"
-            patterns.append(Lanes(width, lanes_join=join, rest="lanes"))
-    return tuple(Order(pattern) for pattern in (*patterns, Chain()))
+            continue
+        registers = 2 if narrow and call.terms >= 2 * width else 1
+        halved = call.dtype == "float32" or registers == 2
+        for join in ("halving", "in turn") if halved else ("in turn", "halving"):
+            patterns.append(Lanes(width, registers, lanes_join=join, rest="lanes"))
+    orders = tuple(Order(pattern) for pattern in (*patterns, Chain()))
+    if call.name != "_softmax_backward_data":
+        return orders
+    # Products: rounded in whole vectors, fused in the last one, and everywhere along another dimension than the last.
+    last = (replace(p, rest="fused lanes") if isinstance(p, Lanes) else p for p in patterns)
+    return (*(Order(p, fused=isinstance(p, Lanes)) for p in last), *orders, Order(Chain(), fused=True))
 
 
 def _sums(call: KernelCall) -> tuple[Order, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Call, Case, Dot, Expr, Fma, Neg, Num, Round, Series, Var
+from whygrad.rules.expr import Call, Case, Dot, Expr, Num, Round, Series, Var
 from whygrad.rules.registry import rule
 
 NARROW = ("float16", "bfloat16")
@@ -49,13 +49,14 @@ def softmax(c: OpCall, i: Index) -> Expr:
 
 @rule("aten._log_softmax")
 def log_softmax(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = (xᵢ − max) − log Σⱼ e^(xⱼ − max)`; in 16 bits the sum and its logarithm are stored in the dtype on the way."""
+    """`yᵢ = (xᵢ − max) − log Σⱼ e^(xⱼ − max)`; along the last dimension, in 16 bits, the sum
+    and its logarithm are stored in the dtype on the way."""
     x = c.t(0)
     if not x.shape:
         return Num(0)
     dim = dim_of(c, 1)
     top, total = sum_of_exp(x, row(x, dim, i), dim)
-    if x.dtype in NARROW:
+    if x.dtype in NARROW and dim == len(x.shape) - 1:
         return sub(sub(x[i], top), Round(Call("log", (Round(total, x.dtype),)), x.dtype))
     return sub(sub(x[i], top), Call("log", (total,)))
 

@@ -15,7 +15,7 @@ from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signe
 
 __all__ = ["DerivationView", "EquationView", "VerdictView", "derivation_view", "to_dict"]
 
-Sign = Literal["same", "replayed", "opaque", "differs", "given"]
+Sign = Literal["same", "replayed", "opaque", "differs", "given", "unasked"]
 _SHORT = 40
 """A reason of at most so many characters stands in the heading."""
 _SIGNS: dict[str, Sign] = {
@@ -24,7 +24,9 @@ _SIGNS: dict[str, Sign] = {
     "opaque": "opaque",
     "differs": "differs",
     "given": "given",
+    "not asked": "unasked",
 }
+_UNCHECKED = ("given", "not asked")
 _ROLES: dict[Role, str] = {
     "parameter": "parameter",
     "gradient": "gradient",
@@ -149,7 +151,7 @@ def _role(d: Derivation) -> str:
 
 def _verdict(d: Derivation) -> VerdictView:
     verdict = d.verdict
-    rounding = "" if d.rounding is None or verdict.kind == "given" else _rounded(d.rounding.ulp)
+    rounding = "" if d.rounding is None or verdict.kind in _UNCHECKED else _rounded(d.rounding.ulp)
     words, reason = _words(d, verdict), verdict.reason
     if verdict.kind == "given" and reason and len(reason) <= _SHORT:
         words, reason = reason, ""
@@ -177,6 +179,8 @@ def _words(d: Derivation, verdict: Verdict) -> str:
             return "DIFFERS from the recorded number" + (f" by {verdict.ulp} ulp" if verdict.ulp else "")
         case "given":
             return "given, not computed"
+        case "not asked":
+            return "beyond the depth that was asked"
 
 
 def _where(d: Derivation) -> tuple[str, ...]:

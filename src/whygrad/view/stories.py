@@ -33,11 +33,10 @@ def lost_updates_sentence(found: LostUpdates, short: str) -> str:
     if all(update.rounds_away for update in updates):
         largest = max(updates, key=lambda update: abs(update.update))
         size = typographic(number(abs(largest.gradient), found.format))
-        product = f"lr · gradient = {number(largest.lr, 'float64')} · {size} {_equals(about(abs(largest.update)))}"
+        product = f"{number(largest.lr, 'float64')} · {size} {_equals(about(abs(largest.update)))}"
         text += (
-            f" In size, {'it' if len(updates) == 1 else 'even the largest'} ({_unbroken(product)}) is less "
-            "than half the spacing of "
-            f"{found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is "
+            f" In size, {'it' if len(updates) == 1 else 'even the largest'} (lr · gradient = {_unbroken(product)}) "
+            f"is less than half the spacing of {found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is "
             "rounded back to the number "
             "it was."
         )
