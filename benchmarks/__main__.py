@@ -34,7 +34,9 @@ def page(text: str, quick: bool) -> str:
     from benchmarks.report import measured_on
 
     command = "python -m benchmarks all --write" + (" --quick" if quick else "")
-    intro = f"Written by `{command}`; nothing on this page is typed in. Other machines give other figures: run it on yours."
+    intro = (
+        f"Written by `{command}`; nothing on this page is typed in. Other machines give other figures: run it on yours."
+    )
     return "\n\n".join(["# Benchmarks", intro, measured_on(), text]) + "\n"
 
 

@@ -135,8 +135,10 @@ def cost_table(found: Mapping[str, Mapping[str, Times]]) -> Table:
 
 
 def milliseconds(seconds: float) -> str:
-    """Three significant digits."""
-    return f"{seconds * 1e3:#.3g}".rstrip(".")
+    """Three significant digits; never in powers of ten."""
+    ms = seconds * 1e3
+    digits = 0 if ms >= 100 else 1 if ms >= 10 else 2 if ms >= 1 else 3
+    return f"{ms:.{digits}f}"
 
 
 def slope(steps: int) -> tuple[float, float]:

@@ -8,8 +8,8 @@ What is a block, and what is done with it (a page is run top to bottom, in a fol
 - ```` ```sh ````: for the reader's own machine (`make demo`, `pip install .`); not run here.
 - without a word after the fence: a picture made of characters; left alone.
 
-`<!-- digits vary -->` above a block: its numbers, or the order of its sums, depend on the processor. It is run, its numbers
-are not compared. Sizes of files (`65,053 bytes`) are never compared: they hold the name of the processor.
+`<!-- digits vary -->` above a block: its numbers, or the order of its sums, depend on the processor. It is run,
+its numbers are not compared. Sizes of files (`65,053 bytes`) are never compared: they hold the name of the processor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class DocsError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its kind, its text, where its text begins and ends in the page, its line, the comment above it."""
+    """A fenced block: its kind, its text, where that begins and ends in the page, its line, the comment above it."""
 
     kind: str
     body: str
@@ -77,7 +77,8 @@ class PageRun:
                     raise DocsError(f"{self.name}:{block.line}: a ```text block must stand below a ```python block")
                 printed, self.printed = self.printed, None
                 return printed
-        return block.body
+            case _:
+                return block.body
 
     def _python(self, block: Block) -> str:
         if block.comment.startswith("file: "):
@@ -100,7 +101,7 @@ class PageRun:
         return "".join(f"{command}\n{self._run(command[2:], block.line)}" for command in commands)
 
     def _run(self, command: str, line: int) -> str:
-        # A command of ours runs in this process (it need not load torch again), but for `run`, which is a process's own.
+        # A command of ours runs in this process, which has torch already; `run` takes a process for itself.
         words = shlex.split(command) if not set(command) & set("|<>&;$*") else []
         ours = words[:1] == ["whygrad"] and words[1:2] != ["run"]
         code, output = _whygrad(words[1:], self.folder) if ours else _shell(command, self.folder)
@@ -160,7 +161,9 @@ def run_page(page: Path) -> str:
         run = PageRun(page.name, Path(folder))
         for block in blocks(text):
             if block.kind not in RUN:
-                raise DocsError(f"{page.name}:{block.line}: no rule for a ```{block.kind} block; there are {', '.join(RUN)}")
+                raise DocsError(
+                    f"{page.name}:{block.line}: expected one of {RUN} after the fence, found {block.kind!r}"
+                )
             new = run.output(block)
             parts += [text[end : block.start], block.body if same(block, new) else new]
             end = block.end
@@ -182,7 +185,7 @@ def _tidy(output: str) -> str:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> Generator[None]:
     import torch
 
     threads = torch.get_num_threads()

@@ -1,7 +1,7 @@
 """`make figures`: the pictures in docs/figures, drawn from real output.
 
-The picture is plain SVG of our own making: it names no web font and no address, so that it looks the same wherever it is
-shown, and its bytes depend on the text alone, so that CI can build it again and compare.
+The picture is plain SVG of our own making: it names no web font and no address, so that it looks the same wherever
+it is shown, and its bytes depend on the text alone, so that CI can build it again and compare.
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ def svg_of(text: Text, title: str) -> str:
     columns = max(cell_len(line.plain) for line in lines)
     width, height = round(columns * CELL + 2 * PAD), len(lines) * LINE + 2 * PAD
     rows = "\n".join(_row(line, PAD + LINE * number + SIZE) for number, line in enumerate(lines) if line.plain.strip())
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n'
         f"<title>{escape(title)}</title>\n"
         f"<style>text{{font:{SIZE}px {FONT};fill:{FORE};white-space:pre}}.b{{font-weight:700}}.d{{fill:{DIM}}}"
         + "".join(f".{name}{{fill:{colour}}}" for name, colour in COLOURS.items())

@@ -30,11 +30,12 @@ def main() -> None:
 
 def built(source: str) -> str:
     """The notebook's file, executed. Raises nbclient's CellExecutionError when a cell fails."""
-    return nbformat.writes(executed(notebook_of(source)), version=4) + "\n"
+    v4: Any = nbformat.v4
+    return v4.writes(executed(notebook_of(source))) + "\n"
 
 
 def notebook_of(source: str) -> Any:
-    """The cells of a source, not executed. Raises ValueError for text before the first mark or a markdown line without `#`."""
+    """The cells of a source, not executed. Raises ValueError for text before the first mark or Markdown without `#`."""
     head, *rest = _MARK.split(source)
     if head.strip():
         raise ValueError(f"expected '# %%' in the first line, found {head.splitlines()[0]!r}")
@@ -59,7 +60,7 @@ def _markdown(body: str) -> str:
 
 
 def executed(notebook: Any) -> Any:
-    """Run all cells in a kernel of this Python, in an empty environment of options; timings and versions are left out."""
+    """Run all cells in a kernel of this Python; timings and versions are left out."""
     saved = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "PYDEVD_DISABLE_FILE_VALIDATION", "COLUMNS")}
     os.environ |= {"OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     os.environ.pop("COLUMNS", None)

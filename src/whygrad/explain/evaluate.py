@@ -223,9 +223,13 @@ def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] |
     return [*(named or [kernel.formula]), *kernel.others]
 
 
-def mapped_terms(term: Expr, inputs: Inputs, a: Array, b: Array | None) -> Array:
+def mapped_terms(dot: Dot, inputs: Inputs) -> Array:
     """The mapped terms of a `Dot`, in double precision."""
-    return _Evaluator(inputs, Ways(number_format("float64"))).terms(term, a, b)
+    assert dot.term is not None
+    a = inputs.series(dot.a.operand, dot.a.indices)
+    b = None if dot.b is None else inputs.series(dot.b.operand, dot.b.indices)
+    more = [inputs.series(s.operand, s.indices) for s in dot.more]
+    return _Evaluator(inputs, Ways(number_format("float64"))).terms(dot.term, a, b, more)
 
 
 def arithmetic(op: str, a: float, b: float) -> float:

@@ -16,11 +16,7 @@ def named(tracks: Tracks, place: Place) -> tuple[str, Role, str, str]:
     address = naming.address(place.value, place.index)
     found = naming.name_at(place.value, place.index)
     if found is None:
-        world = place.world
-        if world.expansion is not None:
-            head, _, tail = address.partition("[")
-            address = f"optimizer.{head.partition('@')[0]}({world.prefix})" + ("[" + tail if tail else step_text(place.step.number))
-        return address, "activation", address.partition("@")[0], ""
+        return _nameless(place, address)
     name, index = found
     several = place.step.values[name.value].numel > 1
     text = name.text + (index_text(index) if several else "")
@@ -33,3 +29,18 @@ def named(tracks: Tracks, place: Place) -> tuple[str, Role, str, str]:
     if name.kind in ("state", "state_before"):
         text = name.text + (index_text(index) if several else "")
     return address, roles.get(name.kind, "activation"), text, ""
+
+
+def _nameless(place: Place, address: str) -> tuple[str, Role, str, str]:
+    """What nothing names goes by its op; inside an update, by the parameter too, whose own memory half way is `w′`."""
+    world = place.world
+    label = address.partition("@")[0]
+    if world.expansion is None:
+        return address, "activation", label, ""
+    head, bracket, index = label.partition("[")
+    inside = f"optimizer.{head}({world.prefix}){bracket}{index}{step_text(place.step.number)}"
+    step = world.expansion.step
+    if any(n.kind == "before" and step.values[n.value].storage == place.value.storage for n in step.names):
+        where = index_text(place.index) if place.value.numel > 1 else ""
+        return inside, "parameter", f"{world.prefix}{where}′", ""
+    return inside, "state", label, ""

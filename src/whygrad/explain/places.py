@@ -182,7 +182,9 @@ class Tracks:
 
 
 def key_of(place: Place) -> tuple[Any, ...]:
-    return (id(place.world), place.step.number, place.value.storage, place.value.version, place.value.location(place.index), place.value.dtype)
+    """What two places share that are the same number: the memory, not the view of it."""
+    value = place.value
+    return id(place.world), place.step.number, value.storage, value.version, value.location(place.index), value.dtype
 
 
 def _moved_from(made: Made) -> Value | None:

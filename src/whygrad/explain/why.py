@@ -138,8 +138,7 @@ class Explainer:
             else Place(where.world, made.step, made.step.values[key[0]], key[1])
             for key in checked.call.operands
         ]
-        info, more = shorten(checked, made, where, len(operands))
-        operands += more
+        info = shorten(checked, made, where, operands)
         verdict = self._judge.verdict(checked, made, where)
         node = replace(
             bare, equation=checked.expr, verdict=verdict, rounding=rounding(checked), sum=info, evaluation=checked,

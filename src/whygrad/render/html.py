@@ -11,10 +11,10 @@ __all__ = ["derivation_html", "table_html"]
 
 _MARKS = {"same": "✓", "replayed": "≈", "opaque": "?", "differs": "✗", "given": "", "unasked": ""}
 
-# Address, same, replayed, differs. The rest takes the notebook's own text colour, or a grey with alpha that sits well on both.
+# Address, same, replayed, differs. The rest takes the notebook's own text colour, or a grey with alpha.
 _LIGHT = "{--a:#0b6bcb;--s:#187a3b;--r:#8a5f00;--d:#c62828}"
 _DARK = "{--a:#6cb6ff;--s:#5fd38a;--r:#e3b341;--d:#ff7b72}"
-# A notebook's theme is its own choice, whatever the system's is: JupyterLab and Notebook, VS Code, Colab say it in these.
+# A notebook's theme is its own choice, whatever the system's is. So JupyterLab and Notebook, VS Code, Colab say it:
 _LIGHT_THEMES = "[data-jp-theme-light=true] .whygrad,.vscode-light .whygrad"
 _DARK_THEMES = "[data-jp-theme-light=false] .whygrad,.vscode-dark .whygrad,html[theme=dark] .whygrad"
 _STYLE = f"""\

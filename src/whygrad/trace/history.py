@@ -52,21 +52,21 @@ class History:
         return [c for c in self.columns if c.kind != "hyperparameter" or len(set(self.column(c.name))) > 1]
 
     def short_names(self) -> dict[str, str]:
-        """Column name → the shortest ending that is still the only one of its kind: `linear.weight[0,0]` → `weight` when
-        the tensor has one element and no other parameter ends so."""
-        plain = {c.name: _ending(c) for c in self.columns}
-        counts: dict[str, int] = {}
-        for text in plain.values():
-            counts[text] = counts.get(text, 0) + 1
-        return {name: text if counts[text] == 1 else name for name, text in plain.items()}
+        """Column name → the same without the module's path, where no other parameter ends so: `linear.weight_grad` →
+        `weight_grad`."""
+        owners: dict[str, set[str]] = {}
+        for column in self.columns:
+            tensor = tensor_of(column)
+            owners.setdefault(tensor.rpartition(".")[2], set()).add(tensor)
+        names: dict[str, str] = {}
+        for column in self.columns:
+            tensor = tensor_of(column)
+            last = tensor.rpartition(".")[2]
+            lone = column.kind in ("parameter", "gradient") and len(owners[last]) == 1 and not last[:1].isdigit()
+            names[column.name] = last + column.name[len(tensor) :] if lone else column.name
+        return names
 
 
-def _ending(column: Column) -> str:
-    name = column.name
-    if column.kind not in ("parameter", "gradient"):
-        return name
-    head, bracket, index = name.partition("[")
-    grad = "_grad" if index.endswith("_grad") or head.endswith("_grad") else ""
-    head = head.removesuffix("_grad").rpartition(".")[2]
-    index = index.removesuffix("_grad")
-    return f"{head}{bracket}{index}{grad}"
+def tensor_of(column: Column) -> str:
+    """The tensor that a column follows one element of: `linear.weight` for `linear.weight[0,0].grad`."""
+    return column.address.removesuffix(".grad").rpartition("[")[0] or column.address.removesuffix(".grad")

@@ -16,7 +16,7 @@ from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signe
 __all__ = ["DerivationView", "EquationView", "VerdictView", "derivation_view", "to_dict"]
 
 Sign = Literal["same", "replayed", "opaque", "differs", "given", "unasked"]
-_SHORT = 40
+_SHORT = 60
 """A reason of at most so many characters stands in the heading."""
 _SIGNS: dict[str, Sign] = {
     "same bits": "same",

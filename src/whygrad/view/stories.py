@@ -36,9 +36,8 @@ def lost_updates_sentence(found: LostUpdates, short: str) -> str:
         product = f"{number(largest.lr, 'float64')} · {size} {_equals(about(abs(largest.update)))}"
         text += (
             f" In size, {'it' if len(updates) == 1 else 'even the largest'} (lr · gradient = {_unbroken(product)}) "
-            f"is less than half the spacing of {found.format} numbers at {value} ({_unbroken(about(largest.half_ulp))}), so the sum is "
-            "rounded back to the number "
-            "it was."
+            f"is less than half the spacing of {found.format} numbers at {value} "
+            f"({_unbroken(about(largest.half_ulp))}), so the sum is rounded back to the number it was."
         )
     return text
 
