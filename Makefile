@@ -17,7 +17,7 @@ or-say-why = || { tail -n 25 $(LOG) >&2; echo "whygrad: the set-up failed; all o
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench docs figures lessons clean
 
 help:  ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -40,6 +40,15 @@ format: $(VENV)/.stamp-dev  ## put the format right, and what ruff can mend
 bench: $(VENV)/.stamp-bench  ## whygrad and its peers side by side
 	@test -d benchmarks || { echo "whygrad: this checkout has no benchmarks/ yet" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.stamp-dev  ## run the blocks of README.md and docs/, and write their output again
+	@$(BIN)/python tools/docs.py
+
+figures: $(VENV)/.stamp-dev  ## draw docs/figures from real output
+	@$(BIN)/python tools/figures.py
+
+lessons: $(VENV)/.stamp-dev  ## execute lessons/*.py into notebooks
+	@$(BIN)/python tools/lessons.py
 
 clean:  ## remove .venv and every cache
 	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

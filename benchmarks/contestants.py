@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,20 @@ Contestant = Callable[[Program], AbstractContextManager[Callable[[], None]]]
 
 
 @contextmanager
-def plain(program: Program) -> Iterator[Callable[[], None]]:
+def plain(program: Program) -> Generator[Callable[[], None]]:
     """PyTorch alone: what all others are divided by."""
     yield program.step
 
 
 @contextmanager
-def in_memory(program: Program) -> Iterator[Callable[[], None]]:
+def in_memory(program: Program) -> Generator[Callable[[], None]]:
     """whygrad, all values of all steps held in memory."""
     with whygrad.record(steps="all", budget=BUDGET):
         yield program.step
 
 
 @contextmanager
-def to_file(program: Program) -> Iterator[Callable[[], None]]:
+def to_file(program: Program) -> Generator[Callable[[], None]]:
     """whygrad, all values of all steps written to a file while the program runs."""
     from whygrad.recorder.info import run_info
     from whygrad.recorder.policy import parse_keep
@@ -57,7 +57,7 @@ def to_file(program: Program) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def debug_mode(program: Program) -> Iterator[Callable[[], None]]:
+def debug_mode(program: Program) -> Generator[Callable[[], None]]:
     """`torch.utils._debug_mode.DebugMode`, the results of all ops cloned."""
     with DebugMode() as mode, DebugMode.record_outputs():
         yield program.step
@@ -76,7 +76,7 @@ class _Whole(nn.Module):
 
 
 @contextmanager
-def torchlens(program: Program) -> Iterator[Callable[[], None]]:
+def torchlens(program: Program) -> Generator[Callable[[], None]]:
     """torchlens, all activations and all gradients saved, as its guide shows for training; then the plain update.
 
     It leaves torch's functions wrapped, which slows everything else in the process; they are unwrapped at the end.

@@ -21,8 +21,8 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Program:
-    """A model that is being trained on one batch: x and target. `make_optimizer` gives the optimizer of one step (the same
-    each time, unless the program makes it anew)."""
+    """A model that is being trained on one batch: x and target. `make_optimizer` gives the optimizer of one step (the
+    same each time, unless the program makes it anew)."""
 
     name: str
     model: nn.Module
@@ -171,7 +171,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Decoder-only transformer: token and position embeddings, blocks, norm, untied head. (B, T) → (B, T, vocabulary)."""
+    """Decoder-only transformer: token and position embeddings, blocks, norm, untied head. (B, T) → (B, T, vocab)."""
 
     positions: Tensor
 
@@ -207,7 +207,10 @@ def gpt(dtype: torch.dtype = torch.float32, config: GPTConfig | None = None) -> 
 
 
 class Residual(nn.Module):
-    """relu(F(x) + shortcut(x)), F two 3×3 convolutions with batch norm (He et al. 2015). (N, C, H, W) → (N, D, H/s, W/s)."""
+    """relu(F(x) + shortcut(x)), F two 3×3 convolutions with batch norm (He et al. 2015).
+
+    (N, C, H, W) → (N, D, H/s, W/s).
+    """
 
     def __init__(self, fan_in: int, fan_out: int, stride: int) -> None:
         super().__init__()

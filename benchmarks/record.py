@@ -32,7 +32,7 @@ WHY_ADDRESSES = ("blocks.0.attention.qkv.weight[3,5].grad@1", "blocks.3.down.wei
 
 @dataclass(frozen=True)
 class Plan:
-    """`rounds` timed rounds of `steps` steps; `slow_steps` for contestants that take more than some ten times as long."""
+    """`rounds` timed rounds of `steps` steps each; `slow_steps` for contestants that take many times as long."""
 
     rounds: int
     steps: int
@@ -204,16 +204,21 @@ def _report(quick: bool, programs: tuple[str, ...]) -> str:
     count = 500 if quick else 2000
     first, last = slope(count)
     answers = first_answers(2 if quick else 7)
+    bar = f"≤ {milliseconds(WHY_BAR)}: "
     rows = [
-        [f"`{address}`", where, milliseconds(seconds), f"≤ {milliseconds(WHY_BAR)}: " + ("met" if seconds <= WHY_BAR else "missed")]
+        [f"`{address}`", where, milliseconds(seconds), bar + ("met" if seconds <= WHY_BAR else "missed")]
         for (address, where), seconds in answers.items()
-    ]  # fmt: skip
+    ]
+    growth = (
+        f"Cost does not grow with the run when this is 1: of {count} recorded neuron steps the last tenth took "
+        f"{ratio(last / first)} times as long as the first tenth (medians of {milliseconds(last)} and "
+        f"{milliseconds(first)} ms)."
+    )
     parts = [
         "## What recording costs",
         "A whole training step, recorded with all its values, divided by the same step of plain PyTorch.",
         cost_table(found).markdown(),
-        f"Cost does not grow with the run: of {count} recorded neuron steps the last tenth took {ratio(last / first)} times "
-        f"as long as the first tenth ({milliseconds(last)} and {milliseconds(first)} ms, medians).",
+        growth,
         "The first answer of a GPT run of two steps, opening or freezing it included:",
         Table(["asked", "the run is", "ms", "bar"], rows, numbers=(2,)).markdown(),
     ]

@@ -148,7 +148,7 @@ def _replay_update(trace: Trace, step: Step, op: Op, found: Replays) -> None:
         for param in group.params:
             if param.grad is None:
                 continue
-            if expand(trace, step, op, group, param).same:
+            if expand(trace, step, op, group, param, "parameter").same:
                 found.same += 1
             else:
                 found.different[f"{op.optimizer.class_name}.step"] += 1
@@ -206,17 +206,23 @@ def report(quick: bool = False) -> str:
         for number in (1, 2):
             with threads(number):
                 replays[name, number] = replay_all(recorded(build()))
+    asked = (
+        f"Random elements of random op results, {count} a row, of the second training step at one thread. MLPs: "
+        f"{len(list(mlps()))} networks, over activations, losses and optimizers. *Same bits*: the written equation "
+        "gives the recorded number to the last bit. *Replayed*: the op, run again, does, the equation comes near. *Opaque*: "
+        "no equation. *Differs*: not even the replay agrees."
+    )
+    rerun = (
+        "Every op of two training steps in float32, run again on its recorded operands (an optimizer's step once for "
+        "each parameter):"
+    )
     parts = [
         "## What the answers are worth",
-        f"Random elements of random op results, {count} a row, of the second training step at one thread. MLPs: "
-        f"{len(list(mlps()))} networks, over activations, losses and optimizers. *Same bits*: the written equation gives the "
-        "recorded number to the last bit. *Replayed*: the op, run again, does, the equation comes near. *Opaque*: no "
-        "equation. *Differs*: not even the replay agrees.",
+        asked,
         verdict_table(tallies).markdown(),
         "Where the equation did not give the bits:",
         ops_table(tallies).markdown(),
-        "Every op of two training steps in float32, run again on its recorded operands (an optimizer's step once for each "
-        "parameter):",
+        rerun,
         replay_table(replays).markdown(),
     ]
     return "\n\n".join(parts)

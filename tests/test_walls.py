@@ -31,7 +31,7 @@ ANSWERS = RULES | {"rules"}  # explain, findings, compare: side by side, none im
 VIEW = ANSWERS | {"explain", "findings", "compare"}
 RENDER = frozenset({"view", "errors"})  # it draws finished strings
 PYTHON_FACE = VIEW | RENDER | {"render", "recorder", "emulate"}
-PLAY = PYTHON_FACE | {FACE}
+PLAY = PYTHON_FACE | {FACE, "run"}
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
     "floats": FLOATS,
@@ -45,9 +45,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "compare": ANSWERS,
     "view": VIEW,
     "render": RENDER,
-    FACE: PYTHON_FACE,
+    FACE: PYTHON_FACE | {"run"},
+    "run": VIEW | RENDER | {"render"},  # a Run as its user holds it: part of the face, which recording extends
+    "demos": frozenset(),
     "play": PLAY,
-    "cli": PLAY | {"play"},
+    "cli": PLAY | {"play", "demos"},
     "__main__": frozenset({"cli"}),
 }
 # A saved run opens, and is drawn, where torch is not even installed.

@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from benchmarks.programs import (
-    ACTIVATIONS, LOSSES, OPTIMIZERS, PROGRAMS, GPTConfig, MLPConfig, Program, gpt, mlp, neuron, resnet,
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    PROGRAMS,
+    GPTConfig,
+    MLPConfig,
+    Program,
+    gpt,
+    mlp,
+    neuron,
+    resnet,
 )  # fmt: skip
 
 
@@ -55,7 +65,7 @@ def test_the_neuron_learns() -> None:
     program = neuron()
     for _ in range(40):
         program.step()
-    assert abs(float(program.model(program.x)) - 2.0) < 0.01
+    assert abs(program.model(program.x).item() - 2.0) < 0.01
 
 
 def test_written_out_attention_is_sdpa() -> None:

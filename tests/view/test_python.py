@@ -122,6 +122,18 @@ def test_a_linear_layer(fmt: str) -> None:
     assert_gives_the_bits(made(equation, tuple(operands), layer(x).item(), fmt, SumInfo(3, tuple(terms), 0.0, 0, True)))
 
 
+def test_a_sum_of_squares() -> None:
+    a, b = torch.randn(3), torch.randn(3)
+    operands: list[Derivation] = []
+    for i in range(3):
+        operands += [leaf(f"a[{i}]", a[i].item(), "float32"), leaf(f"b[{i}]", b[i].item(), "float32")]
+    terms = tuple(Term(i, (2 * i, 2 * i + 1), 0.0) for i in range(3))
+    many, difference = Series(0, np.zeros((3, 1), dtype=np.int64)), Bin("-", Var(0), Var(1))
+    equation = Bin("/", Dot(many, many, term=Bin("*", difference, difference)), Num(3, "n"))
+    value = torch.nn.functional.mse_loss(a, b).item()
+    assert_gives_the_bits(made(equation, tuple(operands), value, "float32", SumInfo(3, terms, 0.0, 0, False)))
+
+
 def test_rounding_in_the_middle() -> None:
     a, b = of(0.1, "float16"), of(0.3, "float16")
     product = float(np.float16(np.float32(a) * np.float32(b)))

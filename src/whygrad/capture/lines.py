@@ -16,8 +16,8 @@ _LIBRARIES = tuple(
     {_WHYGRAD, _TORCH, *(str(sysconfig.get_path(key)) + "/" for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
 )
 _LIBRARY, _USER, _COMPILED = 1, 2, 3
-# By identity: a code object's hash is worked out anew, from its names and constants, at each look-up. `_classified` keeps
-# each alive, so that no other gets its identity.
+# By identity: a code object's hash is worked out anew, from its names and constants, at each look-up. `_classified`
+# keeps each alive, so that no other gets its identity.
 _kind_of: dict[int, int] = {}
 _classified: list[CodeType] = []
 

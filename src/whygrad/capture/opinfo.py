@@ -16,8 +16,10 @@ _UNINITIALISED = {
 # Batch norm's statistics are written by these without their schema saying so (native_functions.yaml marks them only in
 # `_native_batch_norm_legit`): positions written, and that of the flag `training` without which nothing is.
 _UNMARKED = {
-    "aten::native_batch_norm": ((3, 4), 5), "aten::cudnn_batch_norm": ((3, 4), 5), "aten::miopen_batch_norm": ((3, 4), 5),
-}  # fmt: skip
+    "aten::native_batch_norm": ((3, 4), 5),
+    "aten::cudnn_batch_norm": ((3, 4), 5),
+    "aten::miopen_batch_norm": ((3, 4), 5),
+}
 
 _BACKWARD_START = "aten::ones_like"
 

@@ -324,9 +324,9 @@ class Tape(TorchDispatchMode):
 
 
 def _stand_in(out: Any) -> Any:
-    """What stands for a gradient in events. AccumulateGrad takes a gradient over as `.grad` only when nothing else refers
-    to it, and copies it otherwise (torch/csrc/autograd/functions/accumulate_grad.h): with a reference of ours the program
-    would run ops, and need memory, that it does not need alone."""
+    """What stands for a gradient in events. AccumulateGrad takes a gradient over as `.grad` only when nothing else
+    refers to it, and copies it otherwise (torch/csrc/autograd/functions/accumulate_grad.h): with a reference of ours
+    the program would run ops, and need memory, that it does not need alone."""
     kind = type(out)
     if kind is Tensor:
         return out.detach()

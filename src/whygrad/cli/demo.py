@@ -123,7 +123,7 @@ def _show(name: str, fmt: str, run: Run, rows: tuple[FormatRow, ...], saved: str
         draw_heading("The table", f"{words}; a weight as it is after the step's update" if name == "neuron" else words),
         draw_table(table_view(history, columns, every=every), screen),
     ]
-    why = derivation_view(run.why(EXPLAINED[name], depth=1 if name == "xor" else 2).inert)
+    why = derivation_view(run.why(EXPLAINED[name], depth=1 if name == "xor" else None).inert)
     pieces += [draw_heading("One number", f"why is {why.address} what it is?"), draw_derivation(why, screen)]
     story = what_happened(fmt, history, target_of(run, last))
     if story or rows:

@@ -7,13 +7,11 @@ import sys
 
 from whygrad.cli.common import Subparsers, add_command, write, write_json
 
-DEPTH = 2
-
-_EXAMPLE = f"""\
+_EXAMPLE = """\
 example:
   whygrad why neuron.why "linear.weight[0,0]@0"              the weight after the first update
   whygrad why neuron.why "linear.weight[0,0].grad@0"         its gradient
-  whygrad why neuron.why "loss@3" --depth 5                  further back (otherwise {DEPTH} levels)
+  whygrad why neuron.why "loss@3" --depth 5                  further back than this step's inputs and parameters
   whygrad why neuron.why "linear.weight[0,0]@0" --python     a program that gives the very bits
 
 Each operand shown is an address again: ask it next. The marks: ✓ the equation, evaluated as the kernel evaluates it,
@@ -27,7 +25,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "why", main, "explain one number of a saved run", _EXAMPLE)
     parser.add_argument("run", metavar="RUN", help="a saved run")
     parser.add_argument("address", metavar="ADDRESS", help="which number: NAME[INDEX]@STEP")
-    parser.add_argument("--depth", type=_depth, metavar="N", help=f"how many operands deep (default {DEPTH})")
+    parser.add_argument("--depth", type=_depth, metavar="N", help="how many operands deep (default: to the inputs and parameters of a small network)")
     parser.add_argument(
         "--exact", action="store_true", help="every digit of every value, and the result before rounding"
     )
@@ -50,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     from whygrad.view.derivation import derivation_view
 
     run = whygrad.load(args.run)
-    answer = run.why(args.address, depth=DEPTH if args.depth is None else args.depth)
+    answer = run.why(args.address, depth=args.depth)
     if args.json:
         write_json(answer.to_dict())
     elif args.latex:

@@ -188,7 +188,7 @@ def _neighbours(index: Index, shape: Index, most: int = 4) -> list[Index]:
 
 
 def _sums(expr: Expr) -> bool:
-    return any(isinstance(node, Dot) and len(node.a) > 1 for node in walk(expr))
+    return any(isinstance(node, Dot) and (len(node.a) > 1 or node.init is not None) for node in walk(expr))
 
 
 def _width(rule: Rule, call: OpCall, output: Value) -> NumberFormat:

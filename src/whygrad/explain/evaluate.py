@@ -136,13 +136,11 @@ class _Evaluator:
                 return found
         if self.width.name in _NARROW and (isinstance(expr.a, Dot) or _is_float32(expr.b)):
             # A sum is accumulated in float32, and what meets a float32 in the same kernel stays there.
-            return _Evaluator(self.inputs, replace(self.ways, width=number_format("float32"))).after(expr, self.run(expr.a))
+            wide = _Evaluator(self.inputs, replace(self.ways, width=number_format("float32")))
+            b = self.run(expr.b) if isinstance(expr.b, Dot) else wide.run(expr.b)
+            return wide.rnd(arithmetic(expr.op, self.run(expr.a), b))
         a, b = self.run(expr.a), self.run(expr.b)
         return self.rnd(arithmetic(expr.op, a, b))
-
-    def after(self, expr: Bin, total: float) -> float:
-        """An operation on a sum that is known already."""
-        return self.rnd(arithmetic(expr.op, total, self.run(expr.b)))
 
     def contracted(self, expr: Bin) -> float | None:
         """`a·b ± c` and `c ± a·b` as the compiler fuses them."""
@@ -269,6 +267,8 @@ def plain_function(name: str, args: list[float]) -> float:
                 return 1.0 if args[0] > 0 else 0.0
             case "less":
                 return 1.0 if args[0] < args[1] else 0.0
+            case "equal":
+                return 1.0 if args[0] == args[1] else 0.0
             case "where":
                 return args[1] if args[0] else args[2]
             case _:

@@ -97,8 +97,8 @@ def _call(name: str, args: list[Exact]) -> Exact:
         return abs(args[0])
     if name in ("max", "min"):
         return (max if name == "max" else min)(args)
-    if name == "less":
-        return Fraction(int(args[0] < args[1]))
+    if name in ("less", "equal"):
+        return Fraction(int(args[0] < args[1] if name == "less" else args[0] == args[1]))
     if name == "where":
         return args[1] if args[0] else args[2]
     if name in ("sign", "step"):

@@ -12,7 +12,10 @@ from whygrad.trace.model import Op, Ref, Step
 from whygrad.trace.store import Trace
 
 Array = np.ndarray[Any, Any]
-_UNINITIALISED = ("aten.empty", "aten.new_empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty_strided", "aten.empty_permuted")  # fmt: skip
+_UNINITIALISED = frozenset({
+    "aten.empty", "aten.new_empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty_strided",
+    "aten.empty_permuted",
+})  # fmt: skip
 # These write all of their first argument and read none of it; it is often memory that nothing had been written to.
 _OVERWRITING = frozenset({
     "aten.copy_", "aten.fill_", "aten.zero_", "aten.uniform_", "aten.normal_", "aten.random_", "aten.bernoulli_",
@@ -22,8 +25,8 @@ _OVERWRITING = frozenset({
 
 @dataclass(frozen=True)
 class Replay:
-    """`same`: every output has the recorded bits. `different` counts elements that do not; `reason` says why a replay was
-    not possible or what may be behind a difference."""
+    """`same`: every output has the recorded bits. `different` counts elements that do not; `reason` says why a replay
+    was not possible or what may be behind a difference."""
 
     same: bool
     different: int = 0
@@ -45,10 +48,9 @@ def replay(trace: Trace, step: Step, op: Op) -> Replay:
     rebuilder = Rebuilder(trace, step)
     function = overload(op.name)
     try:
-        target = op.args[0] if op.kind in _OVERWRITING else None
-        args = [
-            rebuilder.blank(arg.id) if arg is target and isinstance(arg, Ref) else rebuilder.argument(arg) for arg in op.args
-        ]
+        overwritten = op.args[0] if op.kind in _OVERWRITING else None
+        blank = [rebuilder.blank(overwritten.id)] if isinstance(overwritten, Ref) else []
+        args = blank + [rebuilder.argument(arg) for arg in op.args[len(blank) :]]
         kwargs = {key: rebuilder.argument(arg) for key, arg in op.kwargs if key != "generator"}
         state = None if op.rng is None else rebuilder.tensor(op.rng)
     except ValueDropped as error:
@@ -75,7 +77,9 @@ def overload(name: str) -> Any:
     try:
         return getattr(getattr(getattr(torch.ops, namespace), base), variant)
     except AttributeError as error:
-        raise WhygradError(f"this torch ({torch.__version__}) has no op {name}; the run was recorded with another.") from error
+        raise WhygradError(
+            f"this torch ({torch.__version__}) has no op {name}; the run was recorded with another."
+        ) from error
 
 
 def _compare(trace: Trace, step: Step, op: Op, out: Any) -> Replay:

@@ -31,7 +31,7 @@ def shorten(checked: Checked, made: Made, where: Place, operands: Operands) -> S
     terms: list[Term] = []
     for i in shown:
         factors: list[int] = []
-        for series in (dot.a, dot.b):
+        for series in (dot.a, dot.b, *dot.more):
             if series is not None:
                 place = _element(checked, made, where, series.operand, series.indices[i])
                 known = places.setdefault(key_of(place), len(operands))

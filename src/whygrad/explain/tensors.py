@@ -44,7 +44,9 @@ class Rebuilder:
     def _base(self, value: Value, dtype: torch.dtype) -> tuple[Tensor, int]:
         chunk = chunk_of(self._step, value)
         if chunk is None:
-            raise ValueDropped(f"value {value.id} of step {self._step.number} was uninitialised memory, or lies on no device.")
+            raise ValueDropped(
+                f"value {value.id} of step {self._step.number} was uninitialised memory, or lies on no device."
+            )
         if chunk.id not in self._bases:
             data = self._trace.chunk(self._step.number, chunk)
             if data is None:

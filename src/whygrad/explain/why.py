@@ -21,8 +21,8 @@ from whygrad.rules.call import Hyper, Index
 from whygrad.trace.model import Value
 from whygrad.trace.store import Trace
 
-DEFAULT_NODES = 32
-DEFAULT_DEPTH = 6
+DEFAULT_NODES = 24
+DEFAULT_DEPTH = 8
 
 
 class Explainer:
@@ -60,8 +60,16 @@ class Explainer:
                 continue
             opened[key] = self.node(here)
             if level < limit:
-                todo += [(each, level + 1) for each in opened[key][1] if isinstance(each, Place)]
+                inner = [each for each in opened[key][1] if isinstance(each, Place)]
+                todo += [(each, level + 1) for each in inner if depth is not None or not self._ends(each, place)]
         return self._assemble(place, limit, opened, ())
+
+    def _ends(self, place: Place, asked: Place) -> bool:
+        """Whether an answer of no particular depth stops here: at inputs, and at what an earlier step left."""
+        address, role, _, _ = named(self.tracks, place)
+        step = address.rpartition("@")[2]
+        earlier = step == "init" or int(step) < asked.step.number
+        return role in ("input", "target") or (role in ("parameter", "state") and earlier)
 
     def _assemble(
         self, place: Place, depth: int, opened: dict[tuple[Any, ...], Any], above: tuple[Any, ...]

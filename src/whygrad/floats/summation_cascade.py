@@ -88,13 +88,14 @@ def nll_sum(pattern: NllCascade, terms: Terms) -> Floats:
         # Level 0 runs on to the next index that is a multiple of its size, inclusive.
         end = min(at + (-at % (mask + 1)) + 1, len(terms))
         partial[0] = terms[at:end].chain(partial[0])
-        last = end - 1
+        last, at = end - 1, end
+        if not terms.a[last].any():
+            continue  # An ignored target, which is a term of 0, also leaves out what follows a term.
         for level in range(_NLL_LEVELS - 1):
             if last & (mask << (level * power)):
                 break
             partial[level + 1] = partial[level + 1] + partial[level]
             partial[level] = terms.zeros()
-        at = end
     return in_turn(np.stack([terms.zeros(), *partial]))
 
 

@@ -20,6 +20,7 @@ from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tenso
 from whygrad.capture.tape import Before, Leaf, Tape, storage_key
 from whygrad.recorder.keeping import Keeper
 from whygrad.recorder.names import Modules, scan
+from whygrad.recorder.notes import COMPILED, UNSEEN
 from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun
 from whygrad.recorder.policy import Keep
 from whygrad.recorder.predictions import Predictions
@@ -468,17 +469,6 @@ class Session(Tape):
         self.holding = False
         self.writes.forget(self._first, self.index, set(self.writes.log), self.keeper.kept_until())
         self.base, self.events = self.index, []
-
-
-UNSEEN = (
-    "{name} was changed before step {step} without a recorded op: a write through numpy, another thread, or memory shared "
-    "with another program. The numbers before and after are recorded, the change itself has no explanation."
-)
-
-COMPILED = (
-    "torch.compile was asked for, but under recording PyTorch runs the program eagerly: the numbers are those of eager mode "
-    "and may differ from compiled runs in the last bits."
-)
 
 
 def _flat_outputs(out: Any) -> list[tuple[str, Tensor]]:

@@ -3,6 +3,9 @@ cross-entropy are put together from (aten/src/ATen/native/LossNLL.cpp, Loss.cpp,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from whygrad.rules.activations import ONE, add, div, mul, sub
@@ -11,22 +14,47 @@ from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Series, 
 from whygrad.rules.losses import MEAN, NONE, SUM
 from whygrad.rules.registry import rule
 
-def _picked(c: OpCall, target: int) -> np.ndarray:
-    """(n, ndim) indices of the elements that the targets pick, ignored ones left out."""
-    labels = c.t(target)
-    classes = np.asarray(c.trace.content(c.step, labels.value)).reshape(-1)
-    kept = np.flatnonzero(classes != c.arg(target + 3, default=-100))
-    columns = classes[kept].astype(np.int64)
-    one_row = len(c.t(target - 1).shape) == 1
-    return columns.reshape(-1, 1) if one_row else np.stack([kept, columns], axis=1)
+@dataclass(frozen=True)
+class _Targets:
+    """The classes that the targets name: `places` in x, shape (n, ndim), `kept` where they are not to be ignored. An ignored
+    one stands at class 0, so that every target keeps its place in the sum."""
+
+    places: np.ndarray[Any, Any]
+    kept: np.ndarray[Any, Any]
+
+    @property
+    def classes(self) -> np.ndarray[Any, Any]:
+        """Indices of the class weights, shape (n, 1)."""
+        return self.places[:, -1:]
+
+
+def _ignored(c: OpCall) -> int:
+    return int(c.arg(4, default=-100))  # pyright: ignore[reportArgumentType]
+
+
+def _targets(c: OpCall) -> _Targets:
+    labels = np.asarray(c.trace.content(c.step, c.t(1).value)).reshape(-1).astype(np.int64)
+    kept = labels != _ignored(c)
+    columns = np.where(kept, labels, 0)
+    if len(c.t(0).shape) == 1:
+        return _Targets(columns.reshape(-1, 1), kept)
+    return _Targets(np.stack([np.arange(len(columns)), columns], axis=1), kept)
+
+
+def _counted(c: OpCall, targets: _Targets, a: Series, b: Series | None, term: Expr) -> Dot:
+    """`Σ term`, 0 in place of the ignored ones."""
+    if targets.kept.all():
+        return Dot(a, b, term=None if isinstance(term, Var) else term)
+    label = Call("equal", (Var(-1), Num(_ignored(c), "ignore_index")))
+    return Dot(a, b, term=Call("where", (label, Num(0), term)), more=(c.t(1).all(),))
 
 
 def _total_weight(c: OpCall) -> Expr:
-    """`Σ w` over the targets' classes; n without weights."""
-    picked = _picked(c, 1)
+    """`Σ w` over the targets' classes; their number without weights."""
+    targets = _targets(c)
     if not c.has(2):
-        return Num(float(len(picked)), "n")
-    return Dot(c.t(2).at(picked[:, -1:]))
+        return Num(float(targets.kept.sum()), "n")
+    return _counted(c, targets, c.t(2).at(targets.classes), None, Var(0))
 
 
 @rule("aten.nll_loss_forward", rounds="each")
@@ -41,11 +69,12 @@ def nll_loss(c: OpCall, i: Index) -> Expr:
             return Case("the target is ignored", Num(0), "−x")
         picked = Neg(x[(*i, label)])
         return mul(picked, c.t(2)[(label,)]) if c.has(2) else picked
-    places = _picked(c, 1)
-    if not len(places):
+    targets = _targets(c)
+    if not targets.kept.any():
         return Num(float("nan") if reduction == MEAN else 0.0, "0/0" if reduction == MEAN else "")
-    weights = c.t(2).at(places[:, -1:]) if c.has(2) else None
-    total = Dot(x.at(places), weights, term=Neg(Var(0)) if weights is None else Neg(mul(Var(0), Var(1))))
+    weights = c.t(2).at(targets.classes) if c.has(2) else None
+    term = Neg(Var(0)) if weights is None else Neg(mul(Var(0), Var(1)))
+    total = _counted(c, targets, x.at(targets.places), weights, term)
     return total if reduction != MEAN else div(total, _total_weight(c))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Call, Case, Dot, Expr, Num, Round, Series, Var
+from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Num, Round, Series, Var
 from whygrad.rules.registry import rule
 
 NARROW = ("float16", "bfloat16")
@@ -37,14 +37,18 @@ def sum_of_exp(x: Operand, elements: Series, dim: int) -> tuple[Expr, Dot]:
 
 @rule("aten._softmax")
 def softmax(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = e^(xᵢ − max) / Σⱼ e^(xⱼ − max)`; along the last dimension as a product with 1/Σ."""
+    """`yᵢ = e^(xᵢ − max) / Σⱼ e^(xⱼ − max)`; along the last dimension as a product with 1/Σ, along
+    another one, in 16 bits, the elements that fill no vector with e^(xᵢ − max) stored in the dtype."""
     x = c.t(0)
     if not x.shape:
         return Num(1)
     dim = dim_of(c, 1)
     top, total = sum_of_exp(x, row(x, dim, i), dim)
     e = Call("exp", (sub(x[i], top),))
-    return mul(e, div(Num(1), total)) if dim == len(x.shape) - 1 else div(e, total)
+    if dim == len(x.shape) - 1:
+        return mul(e, div(Num(1), total))
+    stored = (div(Round(e, x.dtype), total),) if x.dtype in NARROW else ()
+    return Kernel((), (), div(e, total), stored)
 
 
 @rule("aten._log_softmax")

@@ -307,6 +307,7 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
     info = derivation.sum
     if info is None or not info.terms:
         labels = ["aᵢ"] if dot.b is None else ["aᵢ", "bᵢ"]
+        labels += [f"{letter}ᵢ" for letter in "cdef"[: len(dot.more)]]
         alone = False
     else:
         factors = [
@@ -316,7 +317,7 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
         labels = factors[0] if alone else [_running([f[i] for f in factors]) for i in range(len(factors[0]))]
     pieces = [_name(label) for label in labels]
     if dot.term is not None:
-        body = write(dot.term, _inside(pieces, _names(derivation)))
+        body = write(dot.term, _inside(pieces, _names(derivation), len(dot.more)))
     elif len(pieces) == 2 and pieces[0] == pieces[1] and not alone:
         body = _power(pieces[0], Num(2), _names(derivation))
     else:
@@ -324,11 +325,13 @@ def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
     return body if alone else Piece(f"Σᵢ {_wrap(body, PRODUCT, first=True)}", SUM)
 
 
-def _inside(series: list[Piece], atoms: Atoms) -> Atoms:
+def _inside(series: list[Piece], atoms: Atoms, more: int = 0) -> Atoms:
     """Atoms for the inside of a sum, where Var(0) and Var(1) are the elements and the equation's own
-    variables follow."""
+    variables follow; Var(-1), Var(-2), … are the elements of `more` further series, last of `series`."""
 
     def var(k: int) -> Piece:
+        if k < 0:
+            return series[len(series) - more - k - 1]
         return series[min(k, len(series) - 1)] if k < 2 else atoms.var(k - 2)
 
     return replace(atoms, var=var, negated=lambda k: k >= 2 and atoms.negated(k - 2))
@@ -364,7 +367,7 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
 
 
 def _numeric_term(dot: Dot, factors: list[Piece], derivation: Derivation) -> Piece:
-    return _product(factors) if dot.term is None else write(dot.term, _inside(factors, _numbers(derivation)))
+    return _product(factors) if dot.term is None else write(dot.term, _inside(factors, _numbers(derivation), len(dot.more)))
 
 
 def _rest(info: SumInfo) -> str:

@@ -181,6 +181,7 @@ class _Program:
         self.width = "f" + way.width.removeprefix("float")
         self.helpers: set[str] = set()
         self.used: set[int] = set()
+        self.inside: list[int] | None = None
         self.names = _identifiers(derivation)
 
     def source(self) -> str:
@@ -246,6 +247,7 @@ class _Program:
     def write(self, expr: Expr) -> str:
         match expr:
             case Var(k):
+                k = k if self.inside is None else self.inside[k] if k < 2 else k - 2
                 return self._constant(self._name(k)) if self._is_double(k) else self._name(k)
             case Num(value, _) | Drawn(value, _):
                 return self._constant(self._literal(float(value)))
@@ -339,11 +341,11 @@ class _Program:
 
     def _dot(self, dot: Dot) -> str:
         info = self.derivation.sum
-        if info is None or not info.terms or dot.term is not None:
+        if info is None or not info.terms:
             raise OpaqueError(
                 f"the answer for {self.derivation.address} does not hold the terms of its sum; ask its operands"
             )
-        terms = [[self._name(k) for k in term.factors] for term in sorted(info.terms, key=lambda t: t.place)]
+        terms = [self._term(dot, term.factors) for term in sorted(info.terms, key=lambda t: t.place)]
         start = None if dot.init is None else self.write(dot.init)
         if self.way.sum == "exact":
             parts = [" * ".join(f"Fraction(float({x}))" for x in term) for term in terms]
@@ -355,6 +357,17 @@ class _Program:
             total = self._add_term(total, term)
         assert total is not None, "a sum has terms"
         return total if first or start is None else f"({total} + {start})"
+
+    def _term(self, dot: Dot, factors: tuple[int, ...]) -> list[str]:
+        """What is multiplied to make one term of the sum."""
+        if dot.term is None:
+            return [self._name(k) for k in factors]
+        # Inside a term, Var(0) and Var(1) are the elements and the equation's own variables come after them.
+        own = list(factors) if len(factors) == 2 else [factors[0], factors[0]]
+        plain, self.inside = self.inside, own
+        text = self.write(dot.term)
+        self.inside = plain
+        return [text]
 
     def _add_term(self, total: str | None, term: list[str]) -> str:
         if total is None:
