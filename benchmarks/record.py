@@ -43,7 +43,7 @@ FULL: Mapping[str, Plan] = {
     "neuron": Plan(40, 60, 3), "mlp": Plan(30, 30, 3), "gpt": Plan(15, 5, 1), "resnet": Plan(9, 3, 1),
 }  # fmt: skip
 QUICK: Mapping[str, Plan] = {
-    "neuron": Plan(8, 40, 2), "mlp": Plan(6, 20, 2), "gpt": Plan(3, 4, 1), "resnet": Plan(2, 2, 1),
+    "neuron": Plan(4, 40, 1), "mlp": Plan(4, 20, 1), "gpt": Plan(2, 3, 1), "resnet": Plan(1, 2, 1),
 }  # fmt: skip
 SLOW = ("torchlens",)
 

@@ -209,8 +209,8 @@ def report(quick: bool = False) -> str:
     asked = (
         f"Random elements of random op results, {count} a row, of the second training step at one thread. MLPs: "
         f"{len(list(mlps()))} networks, over activations, losses and optimizers. *Same bits*: the written equation "
-        "gives the recorded number to the last bit. *Replayed*: the op, run again, does, the equation comes near. *Opaque*: "
-        "no equation. *Differs*: not even the replay agrees."
+        "gives the recorded number to the last bit. *Replayed*: the op, run again, does, the equation comes near. "
+        "*Opaque*: no equation. *Differs*: not even the replay agrees."
     )
     rerun = (
         "Every op of two training steps in float32, run again on its recorded operands (an optimizer's step once for "

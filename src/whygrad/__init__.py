@@ -1,12 +1,12 @@
 """whygrad answers one question about a PyTorch program: why is this number what it is?
 
-    import whygrad
+import whygrad
 
-    with whygrad.record() as run:      # any training loop
-        ...
-    run.table()                        # a row a step
-    run.why("linear.weight[0,0]@3")    # the equation, with the real numbers, checked to the last bit
-    run.save("train.why")              # whygrad.load("train.why") opens it anywhere
+with whygrad.record() as run:      # any training loop
+    ...
+run.table()                        # a row a step
+run.why("linear.weight[0,0]@3")    # the equation, with the real numbers, checked to the last bit
+run.save("train.why")              # whygrad.load("train.why") opens it anywhere
 """
 
 from __future__ import annotations
@@ -83,10 +83,11 @@ class record:
 
     def __enter__(self) -> Run:
         # Recording waits for torch anyway: the rooms that answer are loaded with it, so that the first why does not wait.
-        import whygrad.explain.why
+        from whygrad.explain.why import Explainer
         from whygrad.recorder.record import Recording
         from whygrad.rules.registry import all_rules
 
+        assert Explainer
         all_rules()
         self._recording = Recording(*self._options)
         run = _LiveRun(self._recording)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def notebook() -> Outcome:
 
 def mlp(*sizes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -108,7 +109,7 @@ def no_grad_updates() -> Outcome:
             for p in params:
                 assert p.grad is not None
                 p -= 0.1 * p.grad
-                p.grad.zero_()
+                p.grad.zero_()  # pyright: ignore[reportOptionalMemberAccess]
     return outcome(a=params[0].detach(), b=params[1].detach())
 
 
@@ -158,7 +159,9 @@ def gan() -> Outcome:
     for _ in range(3):
         real, noise = torch.randn(4, 1), torch.randn(4, 2)
         d_optimizer.zero_grad()
-        d_loss = bce(discriminator(real), torch.ones(4, 1)) + bce(discriminator(generator(noise).detach()), torch.zeros(4, 1))
+        d_loss = bce(discriminator(real), torch.ones(4, 1)) + bce(
+            discriminator(generator(noise).detach()), torch.zeros(4, 1)
+        )
         d_loss.backward()
         d_optimizer.step()
         g_optimizer.zero_grad()

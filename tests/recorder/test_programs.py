@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-import whygrad
-from whygrad.explain.replay import replay
 
+import whygrad
 from tests.recorder.programs import PROGRAMS, Outcome
+from whygrad.explain.replay import replay
 
 STEPS = {
     "notebook": 20, "adamw_mlp": 4, "raw_tensors": 4, "no_grad_updates": 3, "assigned_data": 3, "functional_update": 3,
@@ -16,19 +16,15 @@ STEPS = {
 }  # fmt: skip
 
 
+def bits(value: object) -> object:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.dtype, tuple(value.shape), value.detach().contiguous().reshape(-1).view(torch.uint8).tolist()
+
+
 def same(a: Outcome, b: Outcome) -> list[str]:
     assert a.keys() == b.keys()
-    different: list[str] = []
-    for key, value in a.items():
-        other = b[key]
-        if isinstance(value, torch.Tensor):
-            equal = value.dtype == other.dtype and value.shape == other.shape
-            equal = equal and bool((value.contiguous().view(torch.uint8) == other.contiguous().view(torch.uint8)).all()) if value.dim() else value.item() == other.item()
-            if not equal:
-                different.append(key)
-        elif value != other:
-            different.append(key)
-    return different
+    return [key for key in a if bits(a[key]) != bits(b[key])]
 
 
 @pytest.mark.parametrize("keep", ["all", "none", "0,-1"])

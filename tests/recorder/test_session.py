@@ -6,9 +6,9 @@ import threading
 
 import pytest
 import torch
-import whygrad
 from torch import nn
 
+import whygrad
 from tests.recorder.programs import PROGRAMS, Net, mlp
 
 ROWS = {
@@ -66,7 +66,9 @@ def test_list_and_dict_parameters() -> None:
         for _ in range(2):
             (params["w"] ** 2).sum().backward()
             with torch.no_grad():
-                params["w"] -= 0.1 * params["w"].grad
+                grad = params["w"].grad
+                assert grad is not None
+                params["w"] -= 0.1 * grad
             params["w"].grad = None
     assert run.why("params['w'][0]@0").value == pytest.approx(0.8)
 
@@ -113,6 +115,7 @@ def test_compiled_code_runs_eagerly_and_says_so() -> None:
     compiled = torch.compile(model)
     with whygrad.record() as run:
         compiled(torch.ones(3, 2)).sum().backward()
+        assert model.weight.grad is not None
         with torch.no_grad():
             model.weight -= model.weight.grad
     assert any("torch.compile" in note for note in run.notes)
@@ -152,30 +155,32 @@ def test_values_are_those_of_the_moment() -> None:
         c = x + 0
     x.zero_()
     step = run.trace.step(0)
-    content = [run.trace.content(step, step.values[op.refs()[0]]).ravel().tolist() for op in step.ops if op.name == "aten.add.Tensor"]
+
+    def operands(name: str) -> list[list[float]]:
+        values = [step.values[op.refs()[0]] for op in step.ops if op.name == name]
+        return [run.trace.content(step, value).ravel().tolist() for value in values]
+
+    content = operands("aten.add.Tensor")
     assert content[0] == [0, 0, 0, 0] and content[-1] == [15, 21, 21, 15]
-    assert run.trace.content(step, step.values[next(op for op in step.ops if op.name == "aten.mul.Tensor").refs()[0]]).tolist() == [5, 7, 7, 5]
+    assert operands("aten.mul.Tensor") == [[5, 7, 7, 5]]
     del a, b, c
 
 
 def test_recording_inside_recording_is_refused() -> None:
-    with whygrad.record():
-        with pytest.raises(whygrad.WhygradError, match="already"):
-            with whygrad.record():
-                pass
+    with whygrad.record(), pytest.raises(whygrad.WhygradError, match="already"), whygrad.record():
+        pass
 
 
 def test_an_exception_keeps_what_was_recorded_and_the_traceback() -> None:
     model = Net()
-    with pytest.raises(RuntimeError) as caught:
-        with whygrad.record() as run:
-            for i in range(3):
-                model(torch.ones(1)).sum().backward()
-                with torch.no_grad():
-                    for p in model.parameters():
-                        p -= 0.1
-                if i == 1:
-                    torch.ones(2) @ torch.ones(3)
+    with pytest.raises(RuntimeError) as caught, whygrad.record() as run:
+        for i in range(3):
+            model(torch.ones(1)).sum().backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= 0.1
+            if i == 1:
+                torch.dot(torch.ones(2), torch.ones(3))
     inner = [str(frame.path) for frame in caught.traceback]
     assert all(path.endswith("test_session.py") for path in inner)
     assert len(run.table()) == 2
@@ -184,6 +189,7 @@ def test_an_exception_keeps_what_was_recorded_and_the_traceback() -> None:
 def test_a_live_tensor_can_be_asked() -> None:
     model = mlp(3, 4, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    out = torch.empty(0)
     with whygrad.record() as run:
         for _ in range(2):
             optimizer.zero_grad()
@@ -213,3 +219,17 @@ def test_kept_steps_are_the_same_whatever_else_is_kept(keep: str) -> None:
 
     whole, part = contents("all"), contents(keep)
     assert {n: whole[n] for n in part} == part
+
+
+def test_plain_updates_are_no_unseen_writes() -> None:
+    for name in ("raw_tensors", "no_grad_updates", "assigned_data", "functional_update", "own_optimizer", "lbfgs"):
+        with whygrad.record() as run:
+            PROGRAMS[name]()
+        assert run.notes == (), name
+
+
+def test_a_functional_update_is_the_parameters() -> None:
+    with whygrad.record() as run:
+        final = PROGRAMS["functional_update"]()["w"]
+    assert [run.why(f"w[{i}]@2", depth=0).value for i in range(3)] == final.tolist()
+    assert run.why("w[0]@1", depth=0).op == "aten.sub.Tensor"

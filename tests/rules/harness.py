@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -37,6 +37,10 @@ class Share:
     first: str = ""
 
 
+Shares: TypeAlias = "dict[tuple[str, str], Share]"
+"""By op and dtype."""
+
+
 def record(program: Callable[[torch.dtype], Any], dtype: torch.dtype = torch.float32) -> Trace:
     """Run `program(dtype)` with every op and every number recorded."""
     session = Session(parse_keep("all", "4GB"))
@@ -48,9 +52,9 @@ def record(program: Callable[[torch.dtype], Any], dtype: torch.dtype = torch.flo
 
 def shares(
     trace: Trace, samples: int = 4, constants: Constants | None = None, seed: int = 0
-) -> dict[tuple[str, str], Share]:
+) -> Shares:
     """Sample `samples` scalars of everything that every op wrote, and check each."""
-    found: dict[tuple[str, str], Share] = {}
+    found: Shares = {}
     checker, rng = Checker(trace), np.random.default_rng(seed)
     for info in trace.index:
         step = trace.step(info.number)
@@ -83,12 +87,13 @@ def _sample(
         if not checked.equal:
             ulp = 1 << 30 if checked.found is None else checked.found.ulp
             share.worst = max(share.worst, ulp)
-            share.first = share.first or f"{index} of {value.shape}: {checked.target!r}, {checked.found and checked.found.result!r}"
+            result = None if checked.found is None else checked.found.result
+            share.first = share.first or f"{index} of {value.shape}: {checked.target!r}, not {result!r}"
 
 
-def merge(many: Iterable[dict[tuple[str, str], Share]]) -> dict[tuple[str, str], Share]:
+def merge(many: Iterable[Shares]) -> Shares:
     """Shares of several programs, added up."""
-    total: dict[tuple[str, str], Share] = {}
+    total: Shares = {}
     for each in many:
         for key, share in each.items():
             known = total.setdefault(key, Share(*key))
@@ -101,9 +106,9 @@ def merge(many: Iterable[dict[tuple[str, str], Share]]) -> dict[tuple[str, str],
     return total
 
 
-def table(all_shares: dict[tuple[str, str], Share]) -> str:
+def table(all_shares: Shares) -> str:
     """One line an op and dtype: sampled, same bits, worst ULP, opaque."""
     return "\n".join(
-        f"{s.op:58} {s.dtype:9} {s.sampled:6} {100 * s.same / max(s.sampled, 1):6.1f} % {s.worst:11} opaque {s.opaque} {s.first}"
+        f"{s.op:48} {s.dtype:9} {s.same:6} of {s.sampled:6} worst {s.worst} opaque {s.opaque} {s.first}"
         for s in sorted(all_shares.values(), key=lambda s: (s.op, s.dtype))
     )

@@ -124,7 +124,8 @@ class Freezer:
                 result = self._arg(out, index)
         return Op(
             index, info.name, args, kwargs, tuple(outputs), tuple(written),
-            phase="backward" if event.node else "optimizer" if event.region >= 0 else "other", module=self._module_path(event.module),
+            phase="backward" if event.node else "optimizer" if event.region >= 0 else "other",
+            module=self._module_path(event.module),
             source=_source(event), node="" if event.node == "root" else event.node, of_seq=event.of_seq,
             made_seq=event.seq - 1 if event.made else -1, grad=event.grad, result=result, rng=rng,
             optimizer_index=event.region,
@@ -274,7 +275,7 @@ def content_at(tensor: Tensor, index: int, writes: Writes) -> Tensor | None:
     base = base.clone()
     for region, old in zip(reversed(regions), reversed(undo), strict=True):
         window = torch.empty(0, dtype=region.dtype)
-        window.set_(base.untyped_storage(), region.storage_offset(), region.shape, region.stride())  # pyright: ignore
+        window.set_(base.untyped_storage(), region.storage_offset(), region.shape, region.stride())  # pyright: ignore[reportCallIssue, reportArgumentType]
         window.copy_(old)
     return base
 

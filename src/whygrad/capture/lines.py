@@ -9,7 +9,6 @@ from types import CodeType, FrameType
 
 import torch
 
-
 _WHYGRAD = str(Path(__file__).resolve().parents[1]) + "/"
 _TORCH = str(Path(torch.__file__).resolve().parent) + "/"
 _LIBRARIES = tuple(

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-
 _UNINITIALISED = {
     "aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided",
     "aten::empty_permuted",

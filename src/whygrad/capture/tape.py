@@ -9,6 +9,7 @@ microsecond here is paid by every op of the user's program.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,8 +22,8 @@ from whygrad.capture.opinfo import OpInfo, describe
 
 Tensor = torch.Tensor
 _PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
-_current_node = torch._C._current_autograd_node  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
-_sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore
+_current_node: Callable[[], Any] = torch._C._current_autograd_node  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+_sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]
 _grad_enabled = torch.is_grad_enabled
 _getframe = sys._getframe
 _new: Any = tuple.__new__
@@ -50,7 +51,8 @@ class Event(NamedTuple):
     region: int
 
 
-class Before(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Before:
     """Content of `region` (None: the whole storage) just before the op `index` wrote it; `old` None: uninitialised."""
 
     index: int

@@ -12,7 +12,9 @@ from whygrad.trace.model import UNWRITTEN, Name, Step, Value
 from whygrad.trace.store import Trace
 
 Index = tuple[int, ...]
-_ADDRESS = re.compile(r"^(?P<name>.+?)(?P<index>\[[-\d,\s]*\])?(?P<grad>\.grad)?(?P<index2>\[[-\d,\s]*\])?(?:@(?P<step>init|-?\d+))?$")
+_ADDRESS = re.compile(
+    r"^(?P<name>.+?)(?P<index>\[[-\d,\s]*\])?(?P<grad>\.grad)?(?P<index2>\[[-\d,\s]*\])?(?:@(?P<step>init|-?\d+))?$"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def parse(text: str) -> Parsed:
     """Take an address apart. Raises AddressError when it is none."""
     match = _ADDRESS.match(text.strip())
     if match is None:
-        raise AddressError(f"{text!r} is no address; expected NAME[INDEX]@STEP, such as linear.weight[0,0].grad@3 or loss@0.")
+        raise AddressError(
+            f"{text!r} is no address; expected NAME[INDEX]@STEP, such as linear.weight[0,0].grad@3 or loss@0."
+        )
     bracket = match["index"] or match["index2"]
     index = None if bracket is None else tuple(int(i) for i in bracket[1:-1].split(",") if i.strip())
     step = None if match["step"] is None else -1 if match["step"] == "init" else int(match["step"])
@@ -133,7 +137,9 @@ class Resolver:
         last = [info.number for info in self.trace.index if info.kept]
         if parsed.step is None:
             if not last:
-                raise AddressError(f"no step of this run was kept, so {parsed.text!r} cannot be asked; record with --steps all.")
+                raise AddressError(
+                    f"no step of this run was kept, so {parsed.text!r} cannot be asked; record with --steps all."
+                )
             return last[-1]
         if parsed.step < -1:
             return self.trace.index[-1].number + 1 + parsed.step
@@ -151,7 +157,9 @@ class Resolver:
             tried.append(step)
         if number + 1 in kept and not parsed.grad:
             step = self.trace.step(number + 1)
-            names = [n for n in self.naming(step).by_text.get((self._full(parsed, step), False), ()) if n.kind == "before"]
+            names = [
+                n for n in self.naming(step).by_text.get((self._full(parsed, step), False), ()) if n.kind == "before"
+            ]
             if names:
                 return step, names[0]
             if number < 0:
@@ -168,7 +176,9 @@ class Resolver:
         if (parsed.name, parsed.grad) in table:
             return parsed.name
         ends = {text for text, grad in table if grad == parsed.grad and text.endswith("." + parsed.name)}
-        parameters = {t for t in ends if any(n.kind in ("before", "parameter", "gradient") for n in table[t, parsed.grad])}
+        parameters = {
+            t for t in ends if any(n.kind in ("before", "parameter", "gradient") for n in table[t, parsed.grad])
+        }
         ends = parameters if len(parameters) == 1 else ends
         return ends.pop() if len(ends) == 1 else parsed.name
 
@@ -179,7 +189,9 @@ class Resolver:
             return names[0]
         match = re.fullmatch(r"op(\d+)(?:\.(\d+))?", parsed.name)
         if match is not None and not parsed.grad and int(match[1]) < len(step.ops):
-            written = step.ops[int(match[1])].written or tuple(o for o in step.ops[int(match[1])].outputs if o is not None)
+            written = step.ops[int(match[1])].written or tuple(
+                o for o in step.ops[int(match[1])].outputs if o is not None
+            )
             place = int(match[2] or 0)
             if place < len(written):
                 return written[place]

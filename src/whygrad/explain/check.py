@@ -64,7 +64,7 @@ class Checker:
         rule = find_rule(op.name, position_of(op, output.id))
         if rule is None:
             return None
-        call = OpCall(self.trace, step, op, constants)
+        call = OpCall(self.trace, step, op, constants, position_of(op, output.id))
         expr = rule.function(call, index)
         inputs = self._inputs(call)
         target = float(self.trace.content(step, output)[index])
@@ -78,7 +78,9 @@ class Checker:
         found = search(expr, inputs, target, fmt, width, orders)
         if rule.rounds == "either" and width is not fmt and (found is None or found.ulp):
             each = search(expr, inputs, target, fmt, fmt, orders)
-            found, width = (each, fmt) if each is not None and (found is None or each.ulp < found.ulp) else (found, width)
+            found, width = (
+                (each, fmt) if each is not None and (found is None or each.ulp < found.ulp) else (found, width)
+            )
         return Checked(call, rule, expr, inputs, target, fmt, width, found, found is not None and found.ulp == 0)
 
     def _integer(
@@ -133,7 +135,7 @@ class Checker:
         return known
 
     def _sample(self, call: OpCall, rule: Rule, index: Index) -> tuple[Expr, Inputs]:
-        other = OpCall(self.trace, call.step, call.op, call.constants)
+        other = OpCall(self.trace, call.step, call.op, call.constants, call.output)
         expr = rule.function(other, index)
         return expr, self._inputs(other)
 
@@ -199,5 +201,3 @@ def _width(rule: Rule, call: OpCall, output: Value) -> NumberFormat:
     if rule.rounds in ("each", name) or name in ("float32", "float64"):
         return number_format(name)
     return number_format("float32")
-
-

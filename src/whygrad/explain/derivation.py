@@ -17,9 +17,9 @@ VerdictKind: TypeAlias = Literal["same bits", "replayed", "opaque", "differs", "
 
 @dataclass(frozen=True)
 class Verdict:
-    """`given`: nothing to check (an input, an initial value, a hyperparameter). `not asked`: beyond the asked depth. `ulp` is how far the equation is from the
-    recorded bits (0 for same bits). `how` names the order of summation or the algorithm that gave the bits; `reason` says
-    why a value differs or is opaque."""
+    """`given`: nothing to check (an input, an initial value, a hyperparameter). `not asked`: beyond the asked depth. `ulp`
+    is how far the equation is from the recorded bits (0 for same bits). `how` names the order of summation or the
+    algorithm that gave the bits; `reason` says why a value differs or is opaque."""
 
     kind: VerdictKind
     ulp: int | None = None

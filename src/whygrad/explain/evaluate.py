@@ -20,7 +20,7 @@ from whygrad.floats.summation import evaluate as evaluate_sum
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 
 Array = np.ndarray[Any, Any]
-ELEMENTARY = frozenset({"exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"})  # fmt: skip
+ELEMENTARY = frozenset(["exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"])
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,9 @@ def _narrow_type(name: str) -> Any:
 def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] | Expr]:
     """The ways in which a kernel may have computed its formula. The composites are float32's."""
     known = () if width.name == "float64" else kernel.names
-    named: list[tuple[str, Functions] | Expr] = [(name, body) for name in known for body in (composites.VECTOR, LIBRARY)]
+    named: list[tuple[str, Functions] | Expr] = [
+        (name, body) for name in known for body in (composites.VECTOR, LIBRARY)
+    ]
     return [*(named or [kernel.formula]), *kernel.others]
 
 
@@ -285,7 +287,8 @@ def ways_to_try(expr: Expr, width: NumberFormat, orders: tuple[Order, ...]) -> I
         choices = max(choices, 3)
     bodies = max([len(_bodies(n, width)) for n in nodes if isinstance(n, Kernel)], default=1)
     can_fuse = any(
-        isinstance(n, Bin) and n.op in "+-" and any(isinstance(c, Bin) and c.op == "*" for c in (n.a, n.b)) for n in nodes
+        isinstance(n, Bin) and n.op in "+-" and any(isinstance(c, Bin) and c.op == "*" for c in (n.a, n.b))
+        for n in nodes
     )
     for body in range(bodies):
         for variant in range(choices):

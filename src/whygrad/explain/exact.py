@@ -40,9 +40,9 @@ def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
             return values[k]
         case Num(value, _) | Drawn(value, _):
             return _finite(value)
-        case Python(inner, value):
+        case Python(_, value):
             # What the program computed in double precision is that double; how it came about is its own equation.
-            return _finite(value) if inner is not None else _finite(value)
+            return _finite(value)
         case Neg(a):
             return -_run(a, values, inputs)
         case Round(a, _) | Case(_, a, _) | Kernel(formula=a):
@@ -79,7 +79,11 @@ def _binary(op: str, a: Exact, b: Exact) -> Exact:
     if op == "**":
         if isinstance(a, Fraction) and isinstance(b, Fraction) and b.denominator == 1 and abs(b) <= 8:
             return a ** int(b)
-        return elementary.exact("pow", (a, b)) if isinstance(a, Fraction) and isinstance(b, Fraction) else _mpf(a) ** _mpf(b)
+        return (
+            elementary.exact("pow", (a, b))
+            if isinstance(a, Fraction) and isinstance(b, Fraction)
+            else _mpf(a) ** _mpf(b)
+        )
     if not (isinstance(a, Fraction) and isinstance(b, Fraction)):
         import mpmath
 
@@ -112,7 +116,12 @@ def _call(name: str, args: list[Exact]) -> Exact:
     with mpmath.workdps(60):
         if all(isinstance(a, Fraction) for a in args):
             return elementary.exact(name, tuple(args))
-        function = {"pow": mpmath.power, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "rsqrt": lambda x: 1 / mpmath.sqrt(x)}.get(name)  # pyright: ignore
+        others: dict[str, Any] = {
+            "pow": mpmath.power,
+            "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+            "rsqrt": lambda x: 1 / mpmath.sqrt(x),
+        }
+        function = others.get(name)
         return (function or getattr(mpmath, name))(*[_mpf(a) for a in args])
 
 
@@ -125,7 +134,12 @@ def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
     if expr.term is not None:
         more = [inputs.series(s.operand, s.indices) for s in reversed(expr.more)]
         for i in range(len(a)):
-            own = [Fraction(float(a[i])), None if b is None else Fraction(float(b[i])), *values, *(_fraction(s[i]) for s in more)]
+            own = [
+                Fraction(float(a[i])),
+                None if b is None else Fraction(float(b[i])),
+                *values,
+                *(_fraction(s[i]) for s in more),
+            ]
             total = _binary("+", total, _run(expr.term, own, inputs))
     else:
         total = dyadic_sum(a, b)
@@ -134,7 +148,10 @@ def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
 
 def dyadic_sum(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any] | None) -> Fraction:
     """Σ aᵢ·bᵢ exactly: all terms as integers over one power of two, so that only integers are added."""
-    pairs = [(x.as_integer_ratio(), (1.0 if b is None else float(b[i])).as_integer_ratio()) for i, x in enumerate(map(float, a))]
+    pairs = [
+        (x.as_integer_ratio(), (1.0 if b is None else float(b[i])).as_integer_ratio())
+        for i, x in enumerate(map(float, a))
+    ]
     scale = max((x[1].bit_length() + y[1].bit_length() - 2 for x, y in pairs), default=0)
     total = 0
     for (p, q), (r, s) in pairs:

@@ -48,9 +48,7 @@ def find_param(op: Op, value: int) -> tuple[OptimizerGroup, OptimizerParam] | No
     return None
 
 
-def expand(
-    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, name: str
-) -> Expansion:
+def expand(trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, name: str) -> Expansion:
     """Run the update of one parameter again. A `foreach` or `fused` update is first tried op by op (`foreach=False`),
     which says more; where that does not give the recorded bits, as it was configured. `name` is what the run calls the
     parameter."""
@@ -63,7 +61,12 @@ def expand(
 
 
 def _run(
-    trace: Trace, step: Step, op: Op, group: OptimizerGroup, param: OptimizerParam, hyper: dict[str, Arg],
+    trace: Trace,
+    step: Step,
+    op: Op,
+    group: OptimizerGroup,
+    param: OptimizerParam,
+    hyper: dict[str, Arg],
     name: str,
 ) -> Expansion:
     import torch
@@ -74,7 +77,8 @@ def _run(
     from whygrad.explain.replay import different_elements
     from whygrad.explain.tensors import Rebuilder, threads
 
-    assert op.optimizer is not None and param.grad is not None
+    assert op.optimizer is not None, "an op without an optimizer is not expanded"
+    assert param.grad is not None, "a parameter without a gradient is not updated"
     kind: Any = getattr(torch.optim, op.optimizer.class_name, None)
     if kind is None:
         raise WhygradError(f"this torch has no optimizer {op.optimizer.class_name}; the run was recorded with another.")

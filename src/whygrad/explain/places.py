@@ -161,9 +161,8 @@ class Tracks:
 
     def constants(self, world: World) -> Constants | None:
         inner = world.expansion
-        if inner is None:
+        if inner is None or world.outer is None or world.outer_step is None:
             return None
-        assert world.outer is not None and world.outer_step is not None
         return Constants(dict(inner.group.hyper), self.count(world.outer, world.outer_step, inner.param))
 
     @staticmethod

@@ -30,7 +30,9 @@ class Judge:
             reason = f"no rule for {made.op.kind} yet; {why}"
             return replace(bare, verdict=Verdict("opaque", reason=reason), note=note)
         if not again.possible:
-            return replace(bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}; {again.reason}"), note=note)
+            return replace(
+                bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}; {again.reason}"), note=note
+            )
         return replace(bare, verdict=self._differs(made, where), note=note)
 
     def verdict(self, checked: Checked, made: Made, where: Place) -> Verdict:
@@ -48,7 +50,8 @@ class Judge:
         again = self.tracks.replay(where.world, made)
         ulp = checked.found.ulp if checked.found is not None else None
         if again.same:
-            return Verdict("replayed", 0 if drawn else ulp, "drawn again from the recorded state of the generator" if drawn else "")
+            how = "drawn again from the recorded state of the generator" if drawn else ""
+            return Verdict("replayed", 0 if drawn else ulp, how)
         if not again.possible:
             return Verdict("opaque", ulp, reason=again.reason)
         return self._differs(made, where)
@@ -56,7 +59,10 @@ class Judge:
     def _differs(self, made: Made, where: Place) -> Verdict:
         again = self.tracks.replay(where.world, made)
         changed = self._changed_operand(made, where)
-        reason = changed or f"{again.different} elements of the result differ when the op is run again; no reason is known."
+        reason = changed or (
+            f"{again.different} elements of the result differ when the op is run again: they were written since by something "
+            "that makes no op (numpy, another thread), or this machine computes otherwise."
+        )
         info = self.tracks.trace.info
         import torch
 
@@ -72,8 +78,11 @@ class Judge:
             if value.numel == 0:
                 continue
             maker = self.tracks.maker(Place(where.world, made.step, value, index))
-            if isinstance(maker, Made) and maker.op.optimizer is None and maker.op.name != made.op.name:
-                if not self.tracks.replay(where.world, maker).same:
-                    name = where.world.resolver.naming(made.step).address(value, index)
-                    return f"{name} was changed between two recorded ops by something that makes none (numpy, another thread)."
+            if not isinstance(maker, Made) or maker.op.optimizer is not None or maker.op.name == made.op.name:
+                continue
+            if not self.tracks.replay(where.world, maker).same:
+                name = where.world.resolver.naming(made.step).address(value, index)
+                return (
+                    f"{name} was changed between two recorded ops by something that makes none (numpy, another thread)."
+                )
         return ""

@@ -82,7 +82,9 @@ class Explainer:
         if depth <= 0:
             return replace(node, operands=(), sum=None, equation=None, more=bool(operands))
         inner = tuple(
-            hyperparameter(each) if isinstance(each, HyperPlace) else self._assemble(each, depth - 1, opened, (*above, key))
+            hyperparameter(each)
+            if isinstance(each, HyperPlace)
+            else self._assemble(each, depth - 1, opened, (*above, key))
             for each in operands
         )
         return replace(node, operands=inner)
@@ -137,9 +139,7 @@ class Explainer:
             node=op.node, via=via, role=role,
         )  # fmt: skip
 
-    def _explained(
-        self, bare: Derivation, checked: Checked, made: Made, where: Place
-    ) -> tuple[Derivation, Operands]:
+    def _explained(self, bare: Derivation, checked: Checked, made: Made, where: Place) -> tuple[Derivation, Operands]:
         operands: Operands = [
             HyperPlace(key, made.step.number)
             if isinstance(key, Hyper)
@@ -148,9 +148,8 @@ class Explainer:
         ]
         info = shorten(checked, made, where, operands)
         verdict = self._judge.verdict(checked, made, where)
-        node = replace(
-            bare, equation=checked.expr, verdict=verdict, rounding=rounding(checked), sum=info, evaluation=checked,
-        )  # fmt: skip
+        rounded = None if verdict.kind == "differs" else rounding(checked)
+        node = replace(bare, equation=checked.expr, verdict=verdict, rounding=rounded, sum=info, evaluation=checked)
         return node, operands
 
 

@@ -25,6 +25,10 @@ class Keeper:
         self.full = False
         self._writes = writes
         self._note = note
+        # Those of `closed` that are kept, and those of them that are kept only for being among the last: what a step costs
+        # must not grow with the steps before it.
+        self._kept: deque[RawStep] = deque()
+        self._tail: deque[RawStep] = deque()
 
     def wants(self, number: int) -> bool:
         """Whether the values of step `number` are to be held, for now at least."""
@@ -32,7 +36,7 @@ class Keeper:
 
     def kept_until(self) -> int | None:
         """Where the last kept step ends that waits to be made inert, None when none does."""
-        return max((step.last for step in self.closed if step.keep and step.events), default=None)
+        return next((step.last for step in reversed(self._present(self._kept)) if step.events), None)
 
     def admit(self, step: RawStep, parameters: list[Tensor]) -> None:
         """Take a closed step in, and let go of those that are no longer to be kept. `parameters`: those it trained."""
@@ -40,8 +44,12 @@ class Keeper:
         step.survivors = parameters
         if not step.keep:
             self._drop(step)
-        elif self.keep.wants(step.number) and not self.full:
-            self._spend(step)
+        else:
+            self._kept.append(step)
+            if self.keep.wants(step.number) and not self.full:
+                self._spend(step)
+            if not step.counted:
+                self._tail.append(step)
         self._trim_tail(step.number if step.complete else step.number - 1)
 
     def _spend(self, step: RawStep) -> None:
@@ -68,13 +76,33 @@ class Keeper:
     def _trim_tail(self, latest: int) -> None:
         """Of the steps that are kept only for being the last ones, keep as many as asked."""
         most = max(self.keep.tail, 1 if self.full else 0)
-        for step in self.closed:
-            if step.keep and not step.counted and step.complete and step.number <= latest - most:
+        for step in list(self._present(self._tail)):
+            if step.complete and step.number <= latest - most:
                 step.why_not = "budget" if self.keep.wants(step.number) else "steps"
                 self._drop(step)
 
     def _drop(self, step: RawStep) -> None:
         step.keep = False
         step.events, step.seen = [], []
-        until = max((s.last for s in self.closed if s.keep and s.last <= step.first), default=None)
+        _remove(self._kept, step)
+        _remove(self._tail, step)
+        kept = reversed(self._present(self._kept))
+        until = next((each.last for each in kept if each.last <= step.first), None)
         self._writes.forget(step.first, step.last, {key for _, key in step.writes}, until)
+
+    def _present(self, steps: deque[RawStep]) -> deque[RawStep]:
+        """`steps` without those that were taken out of `closed`, always from its front."""
+        first = self.closed[0].first if self.closed else 1 << 62
+        while steps and steps[0].first < first:
+            steps.popleft()
+        return steps
+
+
+def _remove(steps: deque[RawStep], step: RawStep) -> None:
+    """Take a step out; it is one of the last if it is there."""
+    for place in range(len(steps) - 1, -1, -1):
+        if steps[place].number < step.number:
+            return
+        if steps[place] is step:
+            del steps[place]
+            return

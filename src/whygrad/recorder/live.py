@@ -62,7 +62,11 @@ class LiveRun:
         for info in reversed(trace.index):
             if info.kept:
                 for value in reversed(self._steps[info.number].values.values()):
-                    if value.storage == storage and (value.shape, value.stride, value.offset) == (shape, stride, offset):
+                    if value.storage == storage and (value.shape, value.stride, value.offset) == (
+                        shape,
+                        stride,
+                        offset,
+                    ):
                         return info.number, value
         return None
 

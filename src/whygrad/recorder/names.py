@@ -136,3 +136,14 @@ def _scan_object(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         elif type(each) in (list, tuple) and each and isinstance(each[0], Tensor):
             for i, item in enumerate(each):
                 yield f"{name}.{key}[{i}]", item
+
+
+def flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
+    """The tensors that a module returned, with a suffix for each: `.0`, `.1`, `.logits`."""
+    if isinstance(out, Tensor):
+        return [("", out)]
+    if isinstance(out, (list, tuple)):
+        return [(f".{i}", each) for i, each in enumerate(out) if isinstance(each, Tensor)]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(out, dict):
+        return [(f".{key}", each) for key, each in out.items() if isinstance(each, Tensor)]  # pyright: ignore[reportUnknownVariableType]
+    return []

@@ -72,5 +72,3 @@ class Recording:
         if len(where) != tensor.dim() or any(not -n <= i < n for i, n in zip(where, tensor.shape, strict=True)):
             raise AddressError(f"no element {where} in a tensor of shape {tuple(tensor.shape)}.")
         return found[0], found[1], tuple(i % n for i, n in zip(where, tensor.shape, strict=True))
-
-

@@ -7,19 +7,20 @@ backward pass, or a write to a leaf's memory outside one (`p.data.add_(-lr * p.g
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import deque
 from typing import Any
 
 import torch
 from torch.nn.modules import module as nn_module
-from torch.optim import optimizer as nn_optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
 from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tensors_of
 from whygrad.capture.tape import Before, Leaf, Tape, storage_key
 from whygrad.recorder.keeping import Keeper
-from whygrad.recorder.names import Modules, scan
+from whygrad.recorder.names import Modules, flat_outputs, scan
 from whygrad.recorder.notes import COMPILED, UNSEEN
 from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun
 from whygrad.recorder.policy import Keep
@@ -27,6 +28,8 @@ from whygrad.recorder.predictions import Predictions
 from whygrad.recorder.rows import SMALL, Row, make_row
 
 Tensor = torch.Tensor
+RECORDED = -1
+"""In place of a leaf's version: recorded ops wrote it since, so autograd's counter tells nothing."""
 
 
 class Session(Tape):
@@ -60,10 +63,11 @@ class Session(Tape):
         self._paused = False
         self._entered = False
         self._handles: list[Any] = []
-        self._small: dict[str, Tensor] = {}
+        self._small: dict[int, tuple[Tensor, Tensor]] = {}
         self._after: dict[int, Tensor] = {}
         self._used: dict[int, Leaf] = {}
         self._since: dict[int, int] = {}
+        self._replaced: dict[int, Leaf] = {}
         self._first = 0
         self._waiting_until: int | None = None
         self._check_assignment = False
@@ -84,8 +88,8 @@ class Session(Tape):
         self._handles = [
             nn_module.register_module_forward_pre_hook(self._enter_module),
             nn_module.register_module_forward_hook(self._leave_module, always_call=True),
-            nn_optimizer.register_optimizer_step_pre_hook(self._before_optimizer),
-            nn_optimizer.register_optimizer_step_post_hook(self._after_optimizer),
+            register_optimizer_step_pre_hook(self._before_optimizer),
+            register_optimizer_step_post_hook(self._after_optimizer),
         ]
         super().__enter__()
         return self
@@ -161,10 +165,10 @@ class Session(Tape):
     def _functional_update(self, tensor: Tensor) -> None:
         """`w = (w - lr * w.grad).detach().requires_grad_()`: a new leaf under an old leaf's name is an update too."""
         names = {name for name, value in scan(user_frames(3)) if value is tensor}
-        old = {name for value, name in self._leaf_names.values() if value is not tensor}
-        if names & old:
-            self._updated = True
-            self._update_end = self.index
+        old = [key for key, (value, name) in self._leaf_names.items() if name in names and value is not tensor]
+        if old:
+            self._replaced = {key: self.leaves[id(tensor)] for key in old}
+            self._updated, self._update_end = True, self.index
             self._take_grads()
             with self.lock:
                 self._close(self._update_end, complete=True)
@@ -191,9 +195,11 @@ class Session(Tape):
                     self.modules.add_root(value)
 
     def on_write(self, tensor: Tensor, key: int, index: int) -> None:
+        leaf = self.leaf_keys.get(key)
+        if leaf is not None:
+            leaf.version = RECORDED
         if self.region >= 0 or not self._had_backward or self._call is not None:
             return
-        leaf = self.leaf_keys.get(key)
         if leaf is not None:
             if not self._updated:
                 self._take_grads()
@@ -315,7 +321,7 @@ class Session(Tape):
             self._since.setdefault(id(tensor), self.index)
         if id(tensor) not in self._used:
             leaf = self._used[id(tensor)] = self.leaves[id(tensor)]
-            if leaf.version != tensor._version and not any(key == leaf.key for _, key in self.writes.order):
+            if leaf.version not in (RECORDED, tensor._version):
                 self.note(UNSEEN.format(name=self._name_of_leaf(tensor), step=self.number))
             leaf.version = tensor._version
         return alias
@@ -383,6 +389,10 @@ class Session(Tape):
         self.keeper.admit(step, [leaf.alias for leaf in self.leaves.values()])
         if not self.keeping:
             self._waiting_until = self.keeper.kept_until()
+        self.on_closed(step)
+
+    def on_closed(self, step: RawStep) -> None:
+        """A step was closed and taken in; called with the lock held."""
 
     def _begin_next(self, complete: bool) -> None:
         self._first = self.base
@@ -412,36 +422,43 @@ class Session(Tape):
                 path = self.modules.path(module)
                 calls[path] = calls.get(path, 0) + 1
                 text = (path if calls[path] == 1 else f"{path}:{calls[path]}") + ".output" if path else "output"
-                for suffix, tensor in _flat_outputs(out):
+                for suffix, tensor in flat_outputs(out):
                     step.seen.append(Seen(index, text + suffix, tensor, "root" if root else "module"))
         return self._name_parameters(step, end)
 
     def _name_parameters(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
         small: list[tuple[str, Tensor]] = []
+        left: dict[int, tuple[Tensor, Tensor]] = {}
         for leaf in list(self._used.values()):
             name, before = self._name_of_leaf(leaf.tensor), leaf
-            step.seen.append(Seen(self._since.get(id(leaf.tensor), step.first), name, leaf.alias, "before", create=True))
+            step.seen.append(
+                Seen(self._since.get(id(leaf.tensor), step.first), name, leaf.alias, "before", create=True)
+            )
             if leaf.alias.numel() <= SMALL:
-                self._check_unseen(step, name, leaf.alias)
+                self._check_unseen(step, name, leaf)
             if leaf.pointer != leaf.tensor.data_ptr():
                 # `p.data = ...` since: the step used the old memory, its update left the new one.
                 leaf = self._used[id(leaf.tensor)] = super().register_leaf(leaf.tensor)
                 self.hold_instead(leaf.tensor, before.alias, [step.events])
+            leaf = self._replaced.get(id(leaf.tensor), leaf)
             step.seen.append(Seen(end, name, leaf.alias, "parameter", create=True))
             if leaf.alias.numel() <= SMALL:
                 after = self._after.get(id(leaf.tensor))
-                small.append((name, leaf.alias.clone() if after is None else after))
-        self._small = dict(small)
-        self._after = {}
+                after = leaf.alias.clone() if after is None else after
+                small.append((name, after))
+                left[id(leaf.tensor)] = (leaf.tensor, after)
+        self._small, self._after, self._replaced = left, {}, {}
         return small
 
-    def _check_unseen(self, step: RawStep, name: str, alias: Tensor) -> None:
+    def _check_unseen(self, step: RawStep, name: str, leaf: Leaf) -> None:
         """Compare a small parameter, as the step found it, with what the step before left: a difference was written by
         something that makes no op."""
-        left = self._small.get(name)
-        if left is None or left.shape != alias.shape or left.dtype != alias.dtype:
+        known, left = self._small.get(id(leaf.tensor), (None, leaf.alias))
+        alias = leaf.alias
+        if known is not leaf.tensor or left.shape != alias.shape or left.dtype != alias.dtype:
             return
-        entries = [e for e in self.writes.log.get(storage_key(alias), ()) if step.first <= e.index]
+        log = self.writes.log.get(storage_key(alias), [])
+        entries = log[bisect_left(log, step.first, key=lambda before: before.index) :]
         found = alias if not entries else entries[0].old if entries[0].region is None else None
         if found is None or found.shape != left.shape or torch.equal(found, left) or bool(torch.isnan(left).any()):
             return
@@ -469,16 +486,6 @@ class Session(Tape):
         self.holding = False
         self.writes.forget(self._first, self.index, set(self.writes.log), self.keeper.kept_until())
         self.base, self.events = self.index, []
-
-
-def _flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
-    if isinstance(out, Tensor):
-        return [("", out)]
-    if isinstance(out, (list, tuple)):
-        return [(f".{i}", each) for i, each in enumerate(out) if isinstance(each, Tensor)]  # pyright: ignore
-    if isinstance(out, dict):
-        return [(f".{key}", each) for key, each in out.items() if isinstance(each, Tensor)]  # pyright: ignore
-    return []
 
 
 def is_recording() -> bool:

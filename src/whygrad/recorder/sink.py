@@ -48,8 +48,7 @@ class SavedSession(Session):
 
     sink: Sink | None = None
 
-    def _admit(self, step: RawStep) -> None:
-        super()._admit(step)
+    def on_closed(self, step: RawStep) -> None:
         if self.sink is not None:
             self.sink.admitted(step)
 

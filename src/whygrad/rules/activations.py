@@ -42,10 +42,11 @@ def logistic(x: Expr) -> Expr:
 def relu(c: OpCall, i: Index) -> Expr:
     """`yᵢ = xᵢ if xᵢ > 0, else 0`: max(x, 0)."""
     x = c.t(0)
-    if x.item(i) <= 0:
-        x[i]
-        return Case("x ≤ 0", Num(0), "x")
-    return Case("x > 0", x[i], "0")
+    at, value = x[i], x.item(i)
+    if value <= 0:
+        # Of −0 a vector body makes 0 and a scalar one −0, or the other way round: x86's max of equals is its second operand.
+        return Case("x ≤ 0", Kernel((), (), Num(0), (at,)) if value == 0 else Num(0), "x")
+    return Case("x > 0" if value > 0 else "x is NaN", at, "0")
 
 
 @rule("aten.threshold_backward")
@@ -95,17 +96,34 @@ def elu(c: OpCall, i: Index) -> Expr:
     return Case("x ≥ 0", mul(x[i], positive), "α · (exp(x) − 1)")
 
 
+@rule("aten.celu")
+def celu(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = xᵢ if xᵢ ≥ 0, else α·(e^(xᵢ/α) − 1)`: ELU with input_scale 1/α."""
+    x, alpha = c.t(0), float(c.arg(1, "alpha", 1.0))  # pyright: ignore[reportArgumentType]
+    if x.item(i) < 0:
+        return Case("x < 0", mul(Call("expm1", (mul(x[i], Num(1 / alpha, "1/α")),)), Num(alpha, "α")), "x")
+    return Case("x ≥ 0", x[i], "α · (exp(x/α) − 1)")
+
+
+@rule("aten.selu")
+def selu(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = scale·xᵢ if xᵢ ≥ 0, else scale·α·(e^xᵢ − 1)` (G. Klambauer et al., arXiv:1706.02515)."""
+    x, alpha, scale = c.t(0), 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    if x.item(i) < 0:
+        return Case("x < 0", mul(Call("expm1", (x[i],)), Num(alpha * scale, "α·scale")), "scale · x")
+    return Case("x ≥ 0", mul(x[i], Num(scale, "scale")), "scale · α · (exp(x) − 1)")
+
+
 @rule("aten.elu_backward")
 def elu_backward(c: OpCall, i: Index) -> Expr:
     """`∂xᵢ = scale·gᵢ if xᵢ > 0, else gᵢ·input_scale·α·scale·e^(xᵢ·input_scale)`, from the result y: gᵢ·input_scale·(yᵢ + α·scale)."""
     g, x = c.t(0), c.t(5)
     negative, positive, inner = _elu_constants(c, 1)
-    at = x[i]
-    if x.item(i) > 0:
-        return Case("x > 0", mul(g[i], positive), "g · α · exp(x)")
-    if c.arg(4):
-        return Case("y ≤ 0", mul(g[i], inner, add(at, negative)), "g")
-    return Case("x ≤ 0", mul(g[i], inner, negative, Call("exp", (mul(at, inner),))), "g")
+    at, name = x[i], "y" if c.arg(4) else "x"
+    if not x.item(i) <= 0:
+        return Case(f"{name} is not ≤ 0", mul(g[i], positive), "g · α · exp(x)")
+    slope = (add(at, negative),) if c.arg(4) else (negative, Call("exp", (mul(at, inner),)))
+    return Case(f"{name} ≤ 0", mul(g[i], inner, *slope), "g")
 
 
 @rule("aten.sigmoid")

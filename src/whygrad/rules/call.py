@@ -31,6 +31,7 @@ class OpCall:
     step: Step
     op: Op
     constants: Any = None
+    output: int = 0
     operands: list[tuple[int, Index] | Hyper] = field(default_factory=list["tuple[int, Index] | Hyper"])
     tensors: list[int] = field(default_factory=list[int])
 

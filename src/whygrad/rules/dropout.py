@@ -3,12 +3,10 @@ generator (aten/src/ATen/native/Distributions.cpp, Dropout.cpp)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from whygrad.rules.activations import mul
 from whygrad.rules.call import Index, OpCall
 from whygrad.rules.expr import Case, Drawn, Expr, Num
-from whygrad.rules.pointwise import operand
+from whygrad.rules.pointwise import operand, stored
 from whygrad.rules.registry import rule
 
 
@@ -58,14 +56,12 @@ def bernoulli(c: OpCall, i: Index) -> Expr:
 
 @rule("aten.native_dropout")
 def native_dropout(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = xᵢ·mᵢ·1/(1 − p)`, m the mask that is drawn on the way."""
+    """`yᵢ = xᵢ·mᵢ·1/(1 − p)`, m the mask that is drawn on the way; in 16 bits the factor is stored in the dtype."""
     x, p = c.t(0), float(c.arg(1))  # pyright: ignore[reportArgumentType]
     if not c.arg(2):
         return x[i]
-    kept = bool(c.out(1).item(i))
-    if not kept:
-        return Case("the mask is 0", mul(x[i], Num(0)), "x / (1 − p)")
-    return Case("the mask is 1", mul(x[i], Num(0.0 if p == 1 else 1 / (1 - p), "1/(1 − p)")), "0")
+    scale = Num(0.0 if p == 1 else 1 / (1 - p), "1/(1 − p)")
+    return _masked(x[i], bool(c.out(1).item(i)), stored(scale, x.dtype))
 
 
 @rule("aten.native_dropout_backward")
@@ -73,5 +69,10 @@ def native_dropout_backward(c: OpCall, i: Index) -> Expr:
     """`∂xᵢ = gᵢ·mᵢ·scale`, m the mask, scale = 1/(1 − p)."""
     g, mask = c.t(0), c.t(1)
     mask[i]
-    kept = bool(mask.item(i))
-    return Case(f"the mask is {int(kept)}", mul(g[i], c.number(2, "scale") if kept else Num(0)), "0" if kept else "g · scale")
+    return _masked(g[i], bool(mask.item(i)), stored(c.number(2, "scale"), g.dtype))
+
+
+def _masked(x: Expr, kept: bool, scale: Expr) -> Expr:
+    if kept:
+        return Case("the mask is 1", mul(x, scale), "0")
+    return Case("the mask is 0", mul(x, Num(0)), "x / (1 − p)")

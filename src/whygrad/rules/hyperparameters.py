@@ -14,6 +14,7 @@ from whygrad.rules.call import OpCall
 from whygrad.rules.expr import Bin, Expr, Neg, Num, Python
 
 Build = Callable[[OpCall], Expr]
+_PLAIN = ("lr", "momentum", "dampening", "weight_decay", "eps", "alpha", "lambd", "rho", "lr_decay")
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ class Constants:
             yield 1 - beta, lambda c, i=i, b=beta: Bin("-", Num(1), c.hyper(f"beta{i + 1}", b))
         if len(known) >= 2:
             yield from self._corrections(*known[:2])
-        for name in ("lr", "momentum", "dampening", "weight_decay", "eps", "alpha", "lambd", "rho", "lr_decay"):
-            value = self._plain(name)
-            if value is not None and value != 0:
-                yield value, lambda c, n=name, v=value: c.hyper(n, v)
-                yield -value, lambda c, n=name, v=value: Neg(c.hyper(n, v))
-                yield 1 - value, lambda c, n=name, v=value: Bin("-", Num(1), c.hyper(n, v))
+        # As they are, before what is computed from them: momentum 0.9 is 1 − lr too, where lr is 0.1.
+        plain = {name: value for name in _PLAIN if (value := self._plain(name))}
+        for name, value in plain.items():
+            yield value, lambda c, n=name, v=value: c.hyper(n, v)
+            yield -value, lambda c, n=name, v=value: Neg(c.hyper(n, v))
+        for name, value in plain.items():
+            yield 1 - value, lambda c, n=name, v=value: Bin("-", Num(1), c.hyper(n, v))
 
     def _decay(self) -> Iterator[tuple[float, Build]]:
         lr, decay = self._plain("lr"), self._plain("weight_decay")

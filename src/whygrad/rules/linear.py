@@ -39,6 +39,8 @@ def _with_bias(c: OpCall, i: Index, product: Dot) -> Expr:
     bias = c.t(0).broadcast(i)
     if beta == 1 and alpha == 1:
         return Dot(product.a, product.b, init=bias)
+    if alpha == 1 and beta != 0:
+        return Dot(product.a, product.b, init=Bin("*", c.number(-1, "beta"), bias))
     scaled: Expr = product if alpha == 1 else Bin("*", c.number(-1, "alpha"), product)
     if beta == 0:
         return scaled

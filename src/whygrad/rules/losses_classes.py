@@ -14,6 +14,7 @@ from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Neg, Num, Series, 
 from whygrad.rules.losses import MEAN, NONE, SUM
 from whygrad.rules.registry import rule
 
+
 @dataclass(frozen=True)
 class _Targets:
     """The classes that the targets name: `places` in x, shape (n, ndim), `kept` where they are not to be ignored. An ignored

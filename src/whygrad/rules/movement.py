@@ -5,7 +5,7 @@ from __future__ import annotations
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.casts import converted
 from whygrad.rules.expr import Case, Expr, Num
-from whygrad.rules.registry import rule
+from whygrad.rules.registry import EVERY, rule
 
 _VIEWS = (
     "alias", "as_strided", "chunk", "detach", "diagonal", "expand", "expand_as", "flatten", "movedim", "narrow", "permute",
@@ -47,10 +47,10 @@ def _same_order(x: Operand, shape: Index, i: Index) -> Expr:
 def _enter_views() -> None:
     def view(c: OpCall, i: Index) -> Expr:
         """`yᵢ` is the element of x in the same place of memory."""
-        return seen(c, c.out(), i)
+        return seen(c, c.out(c.output), i)
 
     for name in _VIEWS:
-        rule(f"aten.{name}")(view)
+        rule(f"aten.{name}", output=EVERY)(view)
 
 
 _enter_views()

@@ -82,7 +82,7 @@ def index(c: OpCall, i: Index) -> Expr:
     return x[tuple(int(k) for k in np.unravel_index(int(_sources(c, x)[i]), x.shape))]
 
 
-@rule("aten.index_put", "aten._index_put_impl", "aten._unsafe_index_put")
+@rule("aten.index_put", "aten._index_put_impl", "aten._unsafe_index_put", rounds="each")
 def index_put(c: OpCall, i: Index) -> Expr:
     """`y[indices] = values`, or `+=` when it accumulates; where two values meet without it, the last one stays."""
     x, values = c.t(0), c.t(2)
@@ -115,7 +115,7 @@ def scatter(c: OpCall, i: Index) -> Expr:
     return Case("an index names it", c.t(3)[hits[-1]] if c.has(3) else c.number(3), "x")
 
 
-@rule("aten.scatter_add")
+@rule("aten.scatter_add", rounds="each")
 def scatter_add(c: OpCall, i: Index) -> Expr:
     """`y[…, index[…, k, …], …] += src[…, k, …]`."""
     total: Expr = c.t(0)[i]

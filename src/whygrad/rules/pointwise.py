@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from whygrad.floats import number_format, round_to
 from whygrad.rules.call import Index, OpCall
-from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num, Round
+from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num, Python, Round
 from whygrad.rules.registry import rule
 
 
@@ -15,40 +15,44 @@ def operand(c: OpCall, position: int, i: Index) -> Expr:
     return c.t(position).broadcast(i) if c.has(position) else c.number(position)
 
 
-def stored(c: OpCall, position: int, i: Index, name: str = "") -> Expr:
-    """`operand`, a number first rounded to the result's dtype where that has 16 bits (native/cpu/BinaryOpsKernel.cpp)."""
+def stored(number: Expr, dtype: str) -> Expr:
+    """A number as a kernel keeps it: in 16 bits rounded to the dtype first, where that makes a difference."""
+    value = number.value if isinstance(number, (Num, Python)) else None
+    narrow = dtype in ("float16", "bfloat16") and (value is None or round_to(value, number_format(dtype)) != value)
+    return Round(number, dtype) if narrow else number
+
+
+def term(c: OpCall, position: int, i: Index, name: str = "") -> Expr:
+    """`operand`, a number as it is stored (native/cpu/BinaryOpsKernel.cpp)."""
     if c.has(position):
         return c.t(position).broadcast(i)
-    number, dtype = c.number(position, name, 1), c.out().dtype
-    value = float(c.arg(position, name, 1))  # pyright: ignore[reportArgumentType]
-    narrow = dtype in ("float16", "bfloat16") and round_to(value, number_format(dtype)) != value
-    return Round(number, dtype) if narrow else number
+    return stored(c.number(position, name, 1), c.out().dtype)
 
 
 def _scaled(c: OpCall, i: Index, position: int = 1) -> Expr:
     """`alpha · other`, alpha being 1 mostly."""
     alpha = c.arg(2, "alpha", 1)
-    other = stored(c, position, i)
-    return other if alpha == 1 else Bin("*", stored(c, 2, i, "alpha"), other)
+    other = term(c, position, i)
+    return other if alpha == 1 else Bin("*", term(c, 2, i, "alpha"), other)
 
 
 @rule("aten.add.Tensor", "aten.add.Scalar", "aten.add.out", rounds="either")
 def add(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ + alpha·bᵢ` (native/cpu/BinaryOpsKernel.cpp). float16 and bfloat16: in float32, rounded once; the elements
     that fill no vector round the product too."""
-    return Bin("+", stored(c, 0, i), _scaled(c, i))
+    return Bin("+", term(c, 0, i), _scaled(c, i))
 
 
 @rule("aten.sub.Tensor", "aten.sub.Scalar", "aten.sub.out", rounds="either")
 def sub(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ − alpha·bᵢ`; rounds as `add` does."""
-    return Bin("-", stored(c, 0, i), _scaled(c, i))
+    return Bin("-", term(c, 0, i), _scaled(c, i))
 
 
 @rule("aten.rsub.Scalar", "aten.rsub.Tensor", rounds="either")
 def rsub(c: OpCall, i: Index) -> Expr:
     """`yᵢ = bᵢ − alpha·aᵢ`."""
-    return Bin("-", stored(c, 1, i), _scaled(c, i, 0))
+    return Bin("-", term(c, 1, i), _scaled(c, i, 0))
 
 
 @rule("aten.mul.Tensor", "aten.mul.Scalar", "aten.mul.out")
@@ -122,9 +126,10 @@ for _op, _name in (
     rule(f"aten.{_op}")(_unary(_name))
 
 
-@rule("aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor", "aten.pow.Scalar")
+@rule("aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor", "aten.pow.Scalar", rounds="bfloat16")
 def power(c: OpCall, i: Index) -> Expr:
-    """`yᵢ = aᵢ^b`: 2 is `a·a`, 3 `a·a·a`, ½ a square root, −1 a reciprocal (native/cpu/PowKernel.cpp)."""
+    """`yᵢ = aᵢ^b`: 2 is `a·a`, 3 `a·a·a`, ½ a square root, −1 a reciprocal (native/cpu/PowKernel.cpp). In
+    16 bits the exponent is rounded to the dtype, and bfloat16 rounds each product."""
     a, exponent = operand(c, 0, i), c.arg(1)
     if exponent == 2:
         return Bin("*", a, a)
@@ -136,7 +141,7 @@ def power(c: OpCall, i: Index) -> Expr:
         return a
     if exponent == -1:
         return Bin("/", Num(1), a)
-    return Call("pow", (a, operand(c, 1, i)))
+    return Call("pow", (a if c.has(0) else term(c, 0, i), term(c, 1, i)))
 
 
 @rule("aten.maximum", "aten.clamp_min", "aten.clamp_min.Tensor")

@@ -30,6 +30,9 @@ class Rule:
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
 
+EVERY = -1
+"""The `output` of a rule that holds for each result of an op (`split`)."""
+
 _RULES: dict[tuple[str, int], Rule] = {}
 _MODULES = (
     "pointwise", "linear", "reductions", "activations", "softmax", "losses", "losses_classes", "dropout",
@@ -63,7 +66,7 @@ def find_rule(op: str, output: int = 0) -> Rule | None:
     kind = op.rpartition(".")[0]
     plain = kind[:-1] if kind.endswith("_") else kind
     for name in (op, plain + op.removeprefix(kind), kind, plain):
-        found = _RULES.get((name, output))
+        found = _RULES.get((name, output)) or _RULES.get((name, EVERY))
         if found is not None:
             return found
     return None

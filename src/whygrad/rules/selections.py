@@ -53,6 +53,15 @@ def sorted_(c: OpCall, i: Index) -> Expr:
     return Case(f"it is number {i[dim]} in order", x[(*i[:dim], at, *i[dim + 1 :])], "another element")
 
 
+@rule("aten.sort", "aten.topk", output=1)
+def order(c: OpCall, i: Index) -> Expr:
+    """The index in x of the k-th element in order."""
+    x, dim = c.t(0), int(c.arg(2 if c.op.kind == "aten.topk" else 1, "dim", -1)) % max(len(i), 1)  # pyright: ignore[reportArgumentType]
+    at = int(c.out(1).item(i))
+    x[(*i[:dim], at, *i[dim + 1 :])]
+    return Case(f"that element is number {i[dim]} in order", Num(float(at)), "another index")
+
+
 def _question(name: str, sentence: str, answer: Callable[[float, float], bool]) -> None:
     def function(c: OpCall, i: Index) -> Expr:
         numbers: list[float] = []

@@ -15,7 +15,10 @@ Memory = tuple[int, int]
 """A storage at a version."""
 
 _LOSS_OPS = ("loss", "cross_entropy", "kl_div", "cosine_embedding", "margin", "ctc")
-PRIORITY = ("loss", "prediction", "before", "parameter", "target", "input", "gradient", "state", "state_before", "root", "module", "variable")
+PRIORITY = (
+    "loss", "prediction", "before", "parameter", "target", "input", "gradient", "state", "state_before", "root", "module",
+    "variable",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ def analyse(ops: tuple[Op, ...], values: dict[int, Value], names: tuple[Name, ..
     """Phases and names of one step (`ops` as frozen, in order; `names` as seen while it ran)."""
     flow = _Flow(ops, values, names)
     loss = flow.loss()
-    found: list[Name] = [n for n in names if n.kind != "loss"] + [n for n in names if n.kind == "loss" and n.text != "loss"]
+    found: list[Name] = [n for n in names if n.kind != "loss"] + [
+        n for n in names if n.kind == "loss" and n.text != "loss"
+    ]
     prediction: Value | None = None
     loss_ops: set[int] = set()
     if loss is not None:

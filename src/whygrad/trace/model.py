@@ -86,7 +86,7 @@ class Token:
     text: str
 
 
-Arg: TypeAlias = "Ref | Token | int | float | bool | str | complex | None | tuple[Arg, ...]"
+Arg: TypeAlias = "Ref | Token | int | float | bool | str | complex | tuple[Arg, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
