@@ -123,7 +123,7 @@ def test_compiled_code_runs_eagerly_and_says_so() -> None:
 
 
 def test_a_budget_keeps_what_fits_and_the_last_step() -> None:
-    with whygrad.record(budget=300) as run:
+    with whygrad.record(budget=120) as run:
         PROGRAMS["notebook"]()
     assert run.steps[0] == 0 and run.steps[-1] == 19 and 2 < len(run.steps) < 19
     assert any("budget" in note for note in run.notes)
@@ -233,3 +233,16 @@ def test_a_functional_update_is_the_parameters() -> None:
         final = PROGRAMS["functional_update"]()["w"]
     assert [run.why(f"w[{i}]@2", depth=0).value for i in range(3)] == final.tolist()
     assert run.why("w[0]@1", depth=0).op == "aten.sub.Tensor"
+
+
+def test_a_batch_of_a_large_data_set_does_not_copy_the_data_set() -> None:
+    data = torch.arange(1_000_000, dtype=torch.float32)
+    w = torch.ones(1, requires_grad=True)
+    with whygrad.record(budget="1MB") as run:
+        (data[10:14] * w).sum().backward()
+        with torch.no_grad():
+            w -= 0.1
+    data.zero_()
+    assert [run.why(f"input[{i}]@0", depth=0).value for i in range(4)] == [10, 11, 12, 13]
+    step = run.trace.step(0)
+    assert max(chunk.stop - chunk.start for chunk in step.chunks) < 100

@@ -14,6 +14,7 @@ from whygrad.explain.check import Checker
 from whygrad.recorder.live import LiveRun
 from whygrad.recorder.policy import parse_keep
 from whygrad.recorder.session import Session
+from whygrad.recorder.settle import settle
 from whygrad.rules.hyperparameters import Constants
 from whygrad.trace.model import Op, RunInfo, Value
 from whygrad.trace.store import Trace
@@ -46,13 +47,11 @@ def record(program: Callable[[torch.dtype], Any], dtype: torch.dtype = torch.flo
     session = Session(parse_keep("all", "4GB"))
     with session:
         program(dtype)
-    session.settle()
+    settle(session)
     return LiveRun(session).trace(RunInfo())
 
 
-def shares(
-    trace: Trace, samples: int = 4, constants: Constants | None = None, seed: int = 0
-) -> Shares:
+def shares(trace: Trace, samples: int = 4, constants: Constants | None = None, seed: int = 0) -> Shares:
     """Sample `samples` scalars of everything that every op wrote, and check each."""
     found: Shares = {}
     checker, rng = Checker(trace), np.random.default_rng(seed)

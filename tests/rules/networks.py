@@ -68,9 +68,7 @@ LOSSES: dict[str, Callable[[Tensor, str], Tensor]] = {
     "ce": lambda o, r: F.cross_entropy(o, classes(o), reduction=r),
     "ce weights": lambda o, r: F.cross_entropy(o, classes(o), weights(o), reduction=r),
     "ce smoothing": lambda o, r: F.cross_entropy(o, classes(o), reduction=r, label_smoothing=0.1),
-    "ce smoothing weights": lambda o, r: F.cross_entropy(
-        o, classes(o), weights(o), reduction=r, label_smoothing=0.1
-    ),
+    "ce smoothing weights": lambda o, r: F.cross_entropy(o, classes(o), weights(o), reduction=r, label_smoothing=0.1),
     "ce ignore": lambda o, r: F.cross_entropy(o, classes(o), reduction=r, ignore_index=1),
     "ce probabilities": lambda o, r: F.cross_entropy(o, probabilities(o), reduction=r),
     "nll": lambda o, r: F.nll_loss(F.log_softmax(o, -1), classes(o), reduction=r),
@@ -80,9 +78,7 @@ LOSSES: dict[str, Callable[[Tensor, str], Tensor]] = {
     "bce logits pos_weight": lambda o, r: F.binary_cross_entropy_with_logits(
         o, labels(o), reduction=r, pos_weight=weights(o)
     ),
-    "kl": lambda o, r: F.kl_div(
-        F.log_softmax(o, -1), probabilities(o), reduction="batchmean" if r == "mean" else r
-    ),
+    "kl": lambda o, r: F.kl_div(F.log_softmax(o, -1), probabilities(o), reduction="batchmean" if r == "mean" else r),
     "kl log": lambda o, r: F.kl_div(
         F.log_softmax(o, -1), probabilities(o).log(), reduction="sum" if r == "mean" else r, log_target=True
     ),

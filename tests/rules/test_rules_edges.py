@@ -12,7 +12,26 @@ from tests.rules import harness
 
 Tensor = torch.Tensor
 INF, NAN = float("inf"), float("nan")
-EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 20.0, 20.25, -20.0, 60000.0, -60000.0, 6e-8, -6e-8, 1e-30, INF, -INF, NAN, 3.0]
+EDGES = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    20.0,
+    20.25,
+    -20.0,
+    60000.0,
+    -60000.0,
+    6e-8,
+    -6e-8,
+    1e-30,
+    INF,
+    -INF,
+    NAN,
+    3.0,
+]
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -50,7 +69,11 @@ def test_edges(name: str, dtype: torch.dtype) -> None:
         y.backward(torch.linspace(-1, 1, y.numel()).to(dtype).view(y.shape))
 
     table = harness.shares(harness.record(run, dtype), samples=100)
-    wrong = {k: s for k, s in table.items() if s.opaque or (s.same < s.sampled and s.worst > (2 if dtype.itemsize > 2 else 0))}
+    wrong = {
+        k: s
+        for k, s in table.items()
+        if s.opaque or (s.same < s.sampled and s.worst > (2 if dtype.itemsize > 2 else 0))
+    }
     assert not wrong, "\n" + harness.table(wrong)
 
 

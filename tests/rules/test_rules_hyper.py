@@ -16,13 +16,17 @@ from whygrad.rules.hyperparameters import Constants
 SETTINGS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any], set[str]]] = {
     "sgd": (SGD, {"lr": 0.1}, {"lr"}),
     "momentum": (
-        SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.03}, {"lr", "momentum", "dampening", "weight_decay"},
+        SGD,
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.03},
+        {"lr", "momentum", "dampening", "weight_decay"},
     ),
     "adam": (Adam, {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}, {"lr", "beta1", "beta2", "eps", "step"}),
     "adamw": (
-        AdamW, {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.05}, {"lr", "beta1", "beta2", "eps", "step", "weight_decay"},
+        AdamW,
+        {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.05},
+        {"lr", "beta1", "beta2", "eps", "step", "weight_decay"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
@@ -51,5 +55,10 @@ def test_constants_are_named(name: str, dtype: torch.dtype) -> None:
                 found |= {o.name: o.value for o in checked.call.operands if isinstance(o, Hyper)}
                 assert checked.found is None or checked.found.ulp <= 1, op.name
     assert set(found) == expected
-    plain = {**hyper, "step": float(steps), "beta1": hyper.get("betas", (0,))[0], "beta2": hyper.get("betas", (0, 0))[1]}
+    plain = {
+        **hyper,
+        "step": float(steps),
+        "beta1": hyper.get("betas", (0,))[0],
+        "beta2": hyper.get("betas", (0, 0))[1],
+    }
     assert found == {key: plain[key] for key in expected}

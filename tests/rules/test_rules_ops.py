@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.rules import harness
+from whygrad.rules.expr import Num
+from whygrad.rules.registry import find_rule, rule
 
 Tensor = torch.Tensor
 Op = Callable[[Tensor, Tensor], Any]
@@ -127,3 +129,17 @@ def test_an_op_gives_the_recorded_bits(name: str, dtype: torch.dtype) -> None:
     assert sum(share.sampled for share in table.values()) > 0
     bad = {k: s for k, s in table.items() if s.opaque or s.same < s.sampled}
     assert not bad, "\n" + harness.table(bad)
+
+
+def test_an_in_place_op_has_the_rule_of_the_op() -> None:
+    for op in ("aten.div_.Scalar", "aten.add_.Tensor", "aten.relu_.default", "aten.copy_.default"):
+        plain = op.replace("_.", ".")
+        assert find_rule(op) is find_rule(plain) is not None, op
+    assert find_rule("aten.no_such_op.default") is None
+    assert find_rule("aten.split.Tensor", 3) is find_rule("aten.split.Tensor", 0)
+
+
+def test_a_second_rule_for_an_op_is_refused() -> None:
+    find_rule("aten.relu.default")
+    with pytest.raises(ValueError, match=r"relu.*two rules"):
+        rule("aten.relu")(lambda c, i: Num(0))

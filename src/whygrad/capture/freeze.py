@@ -31,6 +31,8 @@ from whygrad.trace.model import (
 )
 
 Tensor = torch.Tensor
+Array = np.ndarray[Any, Any]
+_LARGE = 65536
 OPTIMIZER = "optimizer.step"
 
 
@@ -50,13 +52,13 @@ class FrozenStep:
     values: dict[int, Value]
     names: tuple[Name, ...]
     chunks: tuple[Chunk, ...]
-    contents: dict[int, np.ndarray[Any, Any]]
+    contents: dict[int, Array]
 
 
 class Freezer:
-    """Carries the identity of storages over the steps of one run."""
+    """Carries the identity of storages over the steps of one run. Tensors of more than `largest` bytes keep no numbers."""
 
-    def __init__(self, writes: Writes, module_path: Any = None) -> None:
+    def __init__(self, writes: Writes, module_path: Any = None, largest: int | None = None) -> None:
         self._writes = writes
         self._module_path = module_path or (lambda module: "")  # pyright: ignore[reportUnknownLambdaType]
         self._storages: dict[int, _Storage] = {}
@@ -67,6 +69,9 @@ class Freezer:
         self._ids: dict[tuple[Any, ...], int] = {}
         self._values: dict[int, Value] = {}
         self._wanted: dict[tuple[int, int, str], _Want] = {}
+        self._looked_at: set[int] = set()
+        self._shared: dict[tuple[Any, ...], Array] = {}
+        self._largest = largest
 
     def skip(self, step: RawStep) -> None:
         """Pass over a step whose values are not kept: only its writes matter to later ones."""
@@ -80,7 +85,7 @@ class Freezer:
 
     def freeze(self, step: RawStep, contents: bool = True) -> FrozenStep:
         """The step as inert data. `contents` False: structure only."""
-        self._values, self._ids, self._wanted = {}, {}, {}
+        self._values, self._ids, self._wanted, self._looked_at = {}, {}, {}, set()
         ops: list[Op] = []
         names: list[Name] = []
         seen = sorted(step.seen, key=lambda each: each.index)
@@ -106,7 +111,7 @@ class Freezer:
         if isinstance(event.out, RawOptimizerCall):
             return self._optimizer(index, event)
         info = event.info
-        args = tuple(self._arg(arg, index) for arg in event.args)
+        args = tuple(self._arg(arg, index, looked_at=info.view) for arg in event.args)
         kwargs = tuple((key, self._arg(arg, index)) for key, arg in (event.kwargs or {}).items())
         rng = self._value(event.rng, index) if event.rng is not None else None
         written = [self._write(tensor, index) for tensor in info.targets(event.args, event.kwargs)]
@@ -164,9 +169,9 @@ class Freezer:
                 state_after.append((key, self._arg(value, index)))
         return OptimizerParam(before, after, grad, state, tuple(state_after))
 
-    def _arg(self, arg: Any, index: int) -> Arg:
+    def _arg(self, arg: Any, index: int, looked_at: bool = False) -> Arg:
         if isinstance(arg, Tensor):
-            return Ref(self._value(arg, index))
+            return Ref(self._value(arg, index, looked_at=looked_at and arg.nbytes > _LARGE))
         if arg is None or isinstance(arg, (bool, int, float, str, complex)):
             return arg
         if isinstance(arg, (list, tuple)):
@@ -193,21 +198,24 @@ class Freezer:
         storage.version = index
         return self._value(tensor, index + 1)
 
-    def _value(self, tensor: Tensor, index: int, fresh: bool = False) -> int:
-        """The Value of `tensor` as it stood just before op `index` (for what the op made: `fresh`, or after `_write`)."""
+    def _value(self, tensor: Tensor, index: int, fresh: bool = False, looked_at: bool = False) -> int:
+        """The Value of `tensor` as it stood just before op `index` (for what the op made: `fresh`, or after `_write`).
+        `looked_at`: large, and only taken a view of; its numbers are kept only where another op reads them."""
         storage = self._storage(tensor, fresh, index)
         key = (storage.id, storage.version, *_geometry(tensor))
         found = self._ids.get(key)
-        if found is not None:
-            return found
-        value = Value(self._next_value, storage.id, storage.version, key[2], key[3], key[4], key[5], str(tensor.device))
-        self._next_value += 1
-        self._ids[key] = value.id
-        self._values[value.id] = value
-        start, stop = value.extent()
-        want = self._wanted.setdefault((storage.id, storage.version, value.dtype), _Want(tensor, index, []))
-        want.spans.append((start, stop))
-        return value.id
+        if found is None:
+            value = Value(self._next_value, storage.id, storage.version, *key[2:], str(tensor.device))
+            found = self._ids[key] = value.id
+            self._next_value += 1
+            self._values[found] = value
+            self._looked_at.add(found)
+        if found in self._looked_at and not looked_at:
+            self._looked_at.discard(found)
+            value = self._values[found]
+            memory = (storage.id, storage.version, value.dtype)
+            self._wanted.setdefault(memory, _Want(tensor, index, [])).spans.append(value.extent())
+        return found
 
     def _name(self, seen: Seen, names: list[Name]) -> None:
         """Bind a name to the Value that its tensor showed at that moment; what no op met stays unnamed."""
@@ -223,14 +231,18 @@ class Freezer:
 
     # ---- contents
 
-    def _chunks(self, contents: bool) -> tuple[tuple[Chunk, ...], dict[int, np.ndarray[Any, Any]]]:
+    def _chunks(self, contents: bool) -> tuple[tuple[Chunk, ...], dict[int, Array]]:
         chunks: list[Chunk] = []
-        arrays: dict[int, np.ndarray[Any, Any]] = {}
+        arrays: dict[int, Array] = {}
+        shared: dict[tuple[Any, ...], Array] = {}
         for (storage, version, dtype), want in self._wanted.items():
             if want.tensor.device.type == "meta":
                 continue
+            size = want.tensor.element_size()
             whole: Tensor | None = None
             for start, stop in _merge(want.spans):
+                if self._largest is not None and (stop - start) * size > self._largest:
+                    continue
                 chunk = Chunk(self._next_chunk, storage, version, dtype, start, stop)
                 self._next_chunk += 1
                 if contents:
@@ -238,9 +250,17 @@ class Freezer:
                         whole = content_at(want.tensor, want.index, self._writes)
                         if whole is None:
                             break
-                    arrays[chunk.id] = _elements(whole, want.tensor.element_size(), start, stop)
+                    key = (storage, version, dtype, start, stop)
+                    arrays[chunk.id] = shared[key] = self._elements(key, whole, size)
                 chunks.append(chunk)
+        self._shared = shared
         return tuple(chunks), arrays
+
+    def _elements(self, key: tuple[Any, ...], whole: Tensor, size: int) -> Array:
+        """Bytes of a stretch; those of the step before where nothing changed, so that a data set is held once."""
+        seen: Array = whole[key[3] * size : key[4] * size].numpy()
+        before = self._shared.get(key)
+        return before if before is not None and np.array_equal(before, seen) else seen.copy()
 
 
 @dataclass(slots=True)
@@ -283,10 +303,6 @@ def content_at(tensor: Tensor, index: int, writes: Writes) -> Tensor | None:
 def _bytes(storage: Any) -> Tensor:
     flat = torch.empty(0, dtype=torch.uint8, device=storage.device)
     return flat.set_(storage, 0, (storage.nbytes(),), (1,)).cpu()
-
-
-def _elements(whole: Tensor, size: int, start: int, stop: int) -> np.ndarray[Any, Any]:
-    return whole[start * size : stop * size].numpy().copy()
 
 
 def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ _BACKWARD_START = "aten::ones_like"
 @dataclass(frozen=True, slots=True)
 class OpInfo:
     """Facts of one overload. `writes`: the arguments that the op writes, each a position or a keyword;
-    `only_if`: the position of a flag without which it writes none."""
+    `only_if`: the position of a flag without which it writes none; `view`: its result looks at its argument's memory."""
 
     name: str
     skip: bool
@@ -37,6 +37,7 @@ class OpInfo:
     may_start_backward: bool
     call: Any
     only_if: int = -1
+    view: bool = False
 
     def targets(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> list[torch.Tensor]:
         """The tensors that a call of the op writes."""
@@ -80,4 +81,5 @@ def describe(func: Any) -> OpInfo:
         may_start_backward=schema.name == _BACKWARD_START,
         call=func._op,
         only_if=only_if,
+        view=not writes and any(each.alias_info is not None for each in schema.returns),
     )

@@ -88,11 +88,13 @@ def tensors_of(event: Any) -> list[Tensor]:
     return found
 
 
-def bytes_of(events: list[Event]) -> int:
-    """Bytes that the events hold: each storage once."""
-    sizes: dict[int, int] = {}
+def bytes_of(events: list[Event], known: set[int]) -> int:
+    """Bytes that the events hold, each storage once and those `known` not at all; they are known afterwards."""
+    total = 0
     for event in events:
         for tensor in tensors_of(event):
             storage = tensor.untyped_storage()
-            sizes[storage._cdata] = storage.nbytes()
-    return sum(sizes.values())
+            if storage._cdata not in known:
+                known.add(storage._cdata)
+                total += storage.nbytes()
+    return total

@@ -222,10 +222,11 @@ class Tape(TorchDispatchMode):
                 self.held += out.nbytes
                 if self.held > self.limit:
                     self.on_held()
+            kept = _stand_in(out) if node is not None or self._starting else out
             # A NamedTuple's own constructor takes twice as long.
             self.events.append(
-                _new(Event, (info, args, kwargs, out if node is None else _stand_in(out), name, of_seq, seq, made,
-                             _grad_enabled(), self._where, self._line, self.module, rng, self.region))
+                _new(Event, (info, args, kwargs, kept, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
+                             self.module, rng, self.region))
             )  # fmt: skip
         else:
             self.base += 1
@@ -327,8 +328,9 @@ class Tape(TorchDispatchMode):
 
 def _stand_in(out: Any) -> Any:
     """What stands for a gradient in events. AccumulateGrad takes a gradient over as `.grad` only when nothing else
-    refers to it, and copies it otherwise (torch/csrc/autograd/functions/accumulate_grad.h): with a reference of ours
-    the program would run ops, and need memory, that it does not need alone."""
+    refers to it, and copies it otherwise (torch/csrc/autograd/functions/accumulate_grad.h); the gradient that a backward
+    pass starts from is detached when something refers to it. With a reference of ours the program would run ops, and need
+    memory, that it does not need alone."""
     kind = type(out)
     if kind is Tensor:
         return out.detach()

@@ -47,7 +47,7 @@ class Ways:
                 chosen = pick(node, self)
                 if chosen.name != "correctly rounded" and chosen.name not in " ".join(parts):
                     parts.append(f"{node.name} by {chosen.name}")
-            if isinstance(node, Kernel):
+            if isinstance(node, Kernel) and (node.names or self.body):
                 parts.append("in the kernel's own order of operations")
         return "; ".join(dict.fromkeys(parts))
 

@@ -68,8 +68,9 @@ class Lanes:
     registers_join: how the vectors become one: "adjacent": (r0+r1)+(r2+r3); "in turn": ((r0+r1)+r2)+r3.
     lanes_join: how the lanes of that one become a number: "halving": lane i + lane i+width/2, again and
     again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": a
-    last row that is not full; "lane 0": whole vectors into the first registers, single terms one by one
-    into lane 0. rest_registers: of those vectors, so many go into the first registers at a time.
+    last row that is not full; "fused lanes": so too, and products are rounded before they are added but in
+    that row; "lane 0": whole vectors into the first registers, single terms one by one into lane 0.
+    rest_registers: of those vectors, so many go into the first registers at a time.
     """
 
     width: int

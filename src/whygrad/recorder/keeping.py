@@ -23,6 +23,7 @@ class Keeper:
         self.closed: deque[RawStep] = deque()
         self.kept_bytes = 0
         self.full = False
+        self.known: set[int] = set()
         self._writes = writes
         self._note = note
         # Those of `closed` that are kept, and those of them that are kept only for being among the last: what a step costs
@@ -55,7 +56,7 @@ class Keeper:
     def _spend(self, step: RawStep) -> None:
         if self.kept_bytes + step.held > self.keep.budget:
             self._count_exactly()
-            step.held = bytes_of(step.events) + step.cloned
+            step.held = bytes_of(step.events, self.known) + step.cloned
         if self.kept_bytes + step.held > self.keep.budget:
             self.full = True
             self._note(
@@ -69,7 +70,7 @@ class Keeper:
     def _count_exactly(self) -> None:
         for step in self.closed:
             if step.counted and not step.exact:
-                exact = bytes_of(step.events) + step.cloned
+                exact = bytes_of(step.events, self.known) + step.cloned
                 self.kept_bytes += exact - step.held
                 step.held, step.exact = exact, True
 

@@ -21,7 +21,7 @@ class LiveRun:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._freezer = Freezer(session.writes, session.modules.path)
+        self._freezer = Freezer(session.writes, session.modules.path, session.keep.budget)
         self._steps: dict[int, Step] = {}
         self._contents: dict[int, dict[int, Array]] = {}
         self._done = 0

@@ -11,6 +11,7 @@ from whygrad.recorder.info import run_info
 from whygrad.recorder.live import LiveRun
 from whygrad.recorder.policy import parse_keep
 from whygrad.recorder.session import Session, is_recording
+from whygrad.recorder.settle import settle
 from whygrad.recorder.tracebacks import without_whygrad
 from whygrad.trace.store import Trace
 
@@ -34,7 +35,8 @@ class Recording:
     def stop(self, error: BaseException | None) -> None:
         """Watch no longer; keep what the program could still overwrite."""
         self.session.__exit__(None, None, None)
-        self.session.settle()
+        if not settle(self.session):
+            self._live_trace(self._info)
         self.status = "ok" if error is None else "exception"
         if error is not None:
             error.__traceback__ = without_whygrad(error.__traceback__)

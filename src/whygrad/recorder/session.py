@@ -17,8 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
-from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of, tensors_of
-from whygrad.capture.tape import Before, Leaf, Tape, storage_key
+from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of
+from whygrad.capture.tape import Leaf, Tape, storage_key
 from whygrad.recorder.keeping import Keeper
 from whygrad.recorder.names import Modules, flat_outputs, scan
 from whygrad.recorder.notes import COMPILED, UNSEEN
@@ -114,26 +114,6 @@ class Session(Tape):
             if self.events and (self._grad_op or self.number == 0):
                 # An interrupted step, or a program that only went forward; what merely followed the last step is not kept.
                 self._close(self.index, complete=False)
-
-    def settle(self) -> None:
-        """Copy what the program could still overwrite unseen, now that nobody watches it."""
-        kept = [step for step in self.closed if step.keep]
-        tensors: dict[int, Tensor] = {}
-        for step in kept:
-            for event in step.events:
-                for tensor in tensors_of(event):
-                    tensors.setdefault(tensor.untyped_storage()._cdata, tensor)
-            for seen in step.seen:
-                tensors.setdefault(seen.tensor.untyped_storage()._cdata, seen.tensor)
-        for tensor in tensors.values():
-            self._settle_one(tensor)
-
-    def _settle_one(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        if storage.nbytes() and tensor.device.type != "meta":
-            flat = torch.empty(0, dtype=torch.uint8, device=tensor.device)
-            flat.set_(storage, 0, (storage.nbytes(),), (1,))  # pyright: ignore[reportCallIssue, reportArgumentType]
-            self.writes.add(storage._cdata, Before(self.index, None, flat.clone()))
 
     # ---- what the tape tells
 
@@ -475,7 +455,7 @@ class Session(Tape):
 
     def on_held(self) -> None:
         """The bytes held for this step may be over the budget: count them exactly, and let go when they are."""
-        exact = bytes_of(self.events) + self.cloned
+        exact = bytes_of(self.events, set(self.keeper.known)) + self.cloned
         if exact <= self.keep.budget:
             self.limit = self.held + self.keep.budget
             return

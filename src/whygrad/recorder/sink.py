@@ -69,7 +69,7 @@ class Sink:
         self.failed = ""
         self._refresh = refresh
         self.pid = os.getpid()
-        self._freezer = Freezer(session.writes, session.modules.path)
+        self._freezer = Freezer(session.writes, session.modules.path, session.keep.budget)
         self._frozen: deque[_Frozen] = deque()
         self._waiting = 0
         self._write_lock = threading.Lock()

@@ -53,7 +53,7 @@ def relu(c: OpCall, i: Index) -> Expr:
 def threshold_backward(c: OpCall, i: Index) -> Expr:
     """`∂xᵢ = gᵢ if yᵢ > threshold, else 0`; the backward pass of ReLU, y its result."""
     g, y = c.t(0), c.t(1)
-    threshold = float(c.arg(2))  # pyright: ignore[reportArgumentType]
+    threshold = c.real(2)
     y[i]
     if y.item(i) <= threshold:
         g[i]
@@ -82,7 +82,7 @@ def leaky_relu_backward(c: OpCall, i: Index) -> Expr:
 
 def _elu_constants(c: OpCall, first: int) -> tuple[Expr, Expr, Expr]:
     """alpha·scale, scale and input_scale; the first two are one product in double precision."""
-    alpha, scale, inner = (float(c.arg(first + k, default=1.0)) for k in range(3))  # pyright: ignore[reportArgumentType]
+    alpha, scale, inner = (c.real(first + k, default=1.0) for k in range(3))
     return Num(alpha * scale, "" if scale == 1 else "α·scale"), Num(scale), Num(inner)
 
 
@@ -99,7 +99,7 @@ def elu(c: OpCall, i: Index) -> Expr:
 @rule("aten.celu")
 def celu(c: OpCall, i: Index) -> Expr:
     """`yᵢ = xᵢ if xᵢ ≥ 0, else α·(e^(xᵢ/α) − 1)`: ELU with input_scale 1/α."""
-    x, alpha = c.t(0), float(c.arg(1, "alpha", 1.0))  # pyright: ignore[reportArgumentType]
+    x, alpha = c.t(0), c.real(1, "alpha", 1.0)
     if x.item(i) < 0:
         return Case("x < 0", mul(Call("expm1", (mul(x[i], Num(1 / alpha, "1/α")),)), Num(alpha, "α")), "x")
     return Case("x ≥ 0", x[i], "α · (exp(x/α) − 1)")
@@ -116,7 +116,8 @@ def selu(c: OpCall, i: Index) -> Expr:
 
 @rule("aten.elu_backward")
 def elu_backward(c: OpCall, i: Index) -> Expr:
-    """`∂xᵢ = scale·gᵢ if xᵢ > 0, else gᵢ·input_scale·α·scale·e^(xᵢ·input_scale)`, from the result y: gᵢ·input_scale·(yᵢ + α·scale)."""
+    """`∂xᵢ = scale·gᵢ if xᵢ > 0, else gᵢ·input_scale·α·scale·e^(xᵢ·input_scale)`; from the result y instead of x:
+    `gᵢ·input_scale·(yᵢ + α·scale)`."""
     g, x = c.t(0), c.t(5)
     negative, positive, inner = _elu_constants(c, 1)
     at, name = x[i], "y" if c.arg(4) else "x"
@@ -173,7 +174,7 @@ def softplus(c: OpCall, i: Index) -> Expr:
 
 
 def _beyond(x: float, c: OpCall, first: int) -> bool:
-    beta, threshold = (float(c.arg(first + k, default=d)) for k, d in enumerate((1.0, 20.0)))  # pyright: ignore[reportArgumentType]
+    beta, threshold = (c.real(first + k, default=d) for k, d in enumerate((1.0, 20.0)))
     return x * beta > threshold
 
 

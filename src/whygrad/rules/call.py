@@ -89,6 +89,20 @@ class OpCall:
         known = self.constants.name(self, float(arg)) if self.constants is not None else None
         return Num(float(arg)) if known is None else known
 
+    def real(self, position: int, name: str = "", default: float | None = None) -> float:
+        """A scalar argument's value. Raises TypeError when it is none."""
+        arg = self.arg(position, name, default)
+        if not isinstance(arg, (int, float)):
+            raise TypeError(f"{self.op.name}: argument {position} is no number but {arg!r}")
+        return float(arg)
+
+    def integer(self, position: int, name: str = "", default: int | None = None) -> int:
+        """An integer argument's value. Raises TypeError when it is none."""
+        arg = self.arg(position, name, default)
+        if not isinstance(arg, int):
+            raise TypeError(f"{self.op.name}: argument {position} is no integer but {arg!r}")
+        return int(arg)
+
     def dtype_of(self, position: int, name: str = "") -> str | None:
         """A dtype argument's name, None where it was left out."""
         arg = self.arg(position, name)

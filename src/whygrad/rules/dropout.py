@@ -16,7 +16,10 @@ def _draws(op: str, distribution: str, *parameters: tuple[int, str, float], outp
 
     def function(c: OpCall, i: Index) -> Expr:
         numbers = [c.arg(position, name, default) for position, name, default in parameters]
-        texts = [f"{n:g}" if isinstance(n, (int, float)) else name for n, (_, name, _) in zip(numbers, parameters, strict=True)]
+        texts = [
+            f"{n:g}" if isinstance(n, (int, float)) else name
+            for n, (_, name, _) in zip(numbers, parameters, strict=True)
+        ]
         return Drawn(float(c.out(output).item(i)), "drawn from " + distribution.format(*texts))
 
     function.__name__ = function.__qualname__ = f"draw {op}"
@@ -57,7 +60,7 @@ def bernoulli(c: OpCall, i: Index) -> Expr:
 @rule("aten.native_dropout")
 def native_dropout(c: OpCall, i: Index) -> Expr:
     """`yᵢ = xᵢ·mᵢ·1/(1 − p)`, m the mask that is drawn on the way; in 16 bits the factor is stored in the dtype."""
-    x, p = c.t(0), float(c.arg(1))  # pyright: ignore[reportArgumentType]
+    x, p = c.t(0), c.real(1)
     if not c.arg(2):
         return x[i]
     scale = Num(0.0 if p == 1 else 1 / (1 - p), "1/(1 − p)")

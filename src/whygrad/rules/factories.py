@@ -56,7 +56,7 @@ def arange(c: OpCall, i: Index) -> Expr:
 @rule("aten.linspace")
 def linspace(c: OpCall, i: Index) -> Expr:
     """`yᵢ = start + i·step` in the first half, `end − (n − 1 − i)·step` in the second; step = (end − start)/(n − 1)."""
-    start, end = float(c.arg(0)), float(c.arg(1))  # pyright: ignore[reportArgumentType]
+    start, end = c.real(0), c.real(1)
     n = c.out().shape[0]
     if n == 1:
         return c.number(0)

@@ -20,7 +20,7 @@ Term = Callable[[Expr, Expr], Expr]
 
 def reduction_of(c: OpCall, position: int) -> int:
     """The reduction argument; the mean where it was left out."""
-    return int(c.arg(position, "reduction", MEAN))  # pyright: ignore[reportArgumentType]
+    return c.integer(position, "reduction", MEAN)
 
 
 def reduced(c: OpCall, i: Index, term: Term, reduction: int) -> Expr:
@@ -68,7 +68,9 @@ def _at(x: Operand, i: Index) -> Index:
     return tuple(0 if n == 1 else k for k, n in zip(tail, x.shape, strict=True))
 
 
-def _two_parts(c: OpCall, i: Index, bound: float, name: str, near: Callable[[Expr], Expr], far: Callable[[Expr], Expr]) -> Expr:
+def _two_parts(
+    c: OpCall, i: Index, bound: float, name: str, near: Callable[[Expr], Expr], far: Callable[[Expr], Expr]
+) -> Expr:
     """A loss of z = |a − b| that is quadratic below `bound` and linear from there."""
 
     def term(a: Expr, b: Expr) -> Expr:
@@ -86,7 +88,7 @@ def _two_parts(c: OpCall, i: Index, bound: float, name: str, near: Callable[[Exp
 @rule("aten.smooth_l1_loss", rounds="float16")
 def smooth_l1_loss(c: OpCall, i: Index) -> Expr:
     """`yᵢ = ½·z²/β if z < β, else z − ½·β`, z = |aᵢ − bᵢ|."""
-    beta = float(c.arg(3, "beta", 1.0))  # pyright: ignore[reportArgumentType]
+    beta = c.real(3, "beta", 1.0)
     half, b = Num(0.5, "½"), Num(beta, "β")
     return _two_parts(c, i, beta, "β", lambda z: div(mul(half, z, z), b), lambda z: sub(z, mul(half, b)))
 
@@ -94,12 +96,19 @@ def smooth_l1_loss(c: OpCall, i: Index) -> Expr:
 @rule("aten.huber_loss", rounds="bfloat16")
 def huber_loss(c: OpCall, i: Index) -> Expr:
     """`yᵢ = ½·z² if z < δ, else δ·(z − ½·δ)`, z = |aᵢ − bᵢ|."""
-    delta = float(c.arg(3, "delta", 1.0))  # pyright: ignore[reportArgumentType]
+    delta = c.real(3, "delta", 1.0)
     half, d = Num(0.5, "½"), Num(delta, "δ")
     return _two_parts(c, i, delta, "δ", lambda z: mul(half, z, z), lambda z: mul(d, sub(z, mul(half, d))))
 
 
-def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, Expr], Expr], inner: Callable[[Expr, Expr], Expr]) -> Expr:
+def _slope(
+    c: OpCall,
+    i: Index,
+    bound: float,
+    name: str,
+    outer: Callable[[Num, Expr], Expr],
+    inner: Callable[[Expr, Expr], Expr],
+) -> Expr:
     """The derivative of such a loss: from `bound` on `outer(±norm, g)`, else `inner(a − b, g)`."""
     g, a, b = (c.t(k).broadcast(i) for k in range(3))
     x = _difference(c, i, 1)
@@ -116,7 +125,7 @@ def _slope(c: OpCall, i: Index, bound: float, name: str, outer: Callable[[Num, E
 def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g/β if |aᵢ − bᵢ| < β, else ±(1/n)·g`; the vector body divides by β before it
     multiplies by g, the scalar body by β as a double."""
-    beta = float(c.arg(4, "beta", 1.0))  # pyright: ignore[reportArgumentType]
+    beta = c.real(4, "beta", 1.0)
     norm = share(c.t(1), reduction_of(c, 3))
 
     def inner(x: Expr, g: Expr) -> Expr:
@@ -126,19 +135,19 @@ def smooth_l1_loss_backward(c: OpCall, i: Index) -> Expr:
     return _slope(c, i, beta, "β", mul, inner)
 
 
-def _unrounded(number: Num, x: Operand) -> Expr:
-    """A number as float32, where everything else is rounded to 16 bits."""
-    return Round(number, "float32") if x.dtype in NARROW else number
+def _wider(number: Num, x: Operand) -> Expr:
+    """A number as the scalar body keeps it: float32 where x has 16 bits, a double beside float32."""
+    return Round(number, "float32" if x.dtype in NARROW else "float64")
 
 
 @rule("aten.huber_loss_backward", rounds="each")
 def huber_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂aᵢ = (1/n)·(aᵢ − bᵢ)·g if |aᵢ − bᵢ| < δ, else ±(1/n)·g·δ`; the vector body multiplies by δ
-    before g, the scalar body has δ in float32."""
-    delta = Num(float(c.arg(4, "delta", 1.0)), "δ")  # pyright: ignore[reportArgumentType]
+    before g, the scalar body has δ in a wider format."""
+    delta = Num(c.real(4, "delta", 1.0), "δ")
     norm = share(c.t(1), reduction_of(c, 3))
 
     def outer(signed: Num, g: Expr) -> Expr:
-        return Kernel((), (), mul(signed, delta, g), (mul(signed, g, _unrounded(delta, c.t(1))), mul(signed, g, delta)))
+        return Kernel((), (), mul(signed, delta, g), (mul(signed, g, _wider(delta, c.t(1))), mul(signed, g, delta)))
 
     return _slope(c, i, delta.value, "δ", outer, lambda x, g: mul(norm, x, g))

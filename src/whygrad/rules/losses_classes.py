@@ -30,7 +30,7 @@ class _Targets:
 
 
 def _ignored(c: OpCall) -> int:
-    return int(c.arg(4, default=-100))  # pyright: ignore[reportArgumentType]
+    return c.integer(4, default=-100)
 
 
 def _targets(c: OpCall) -> _Targets:
@@ -62,7 +62,7 @@ def _total_weight(c: OpCall) -> Expr:
 def nll_loss(c: OpCall, i: Index) -> Expr:
     """`y = −Σₙ w[tₙ]·x[n,tₙ]`, for the mean divided by Σₙ w[tₙ]; x holds log-probabilities, t the classes. In 16 bits every
     product and every addition is rounded."""
-    x, reduction = c.t(0), int(c.arg(3))  # pyright: ignore[reportArgumentType]
+    x, reduction = c.t(0), c.integer(3)
     if reduction == NONE and len(x.shape) > 1:
         label = int(c.t(1).item(i))
         c.t(1)[i]
@@ -90,7 +90,7 @@ def nll_loss_weight(c: OpCall, i: Index) -> Expr:
 @rule("aten.nll_loss_backward", rounds="each")
 def nll_loss_backward(c: OpCall, i: Index) -> Expr:
     """`∂x[n,tₙ] = −w[tₙ]·g`, for the mean `/ Σ w`; 0 for every other class."""
-    g, labels, reduction = c.t(0), c.t(2), int(c.arg(4))  # pyright: ignore[reportArgumentType]
+    g, labels, reduction = c.t(0), c.t(2), c.integer(4)
     at = i[:-1] if labels.shape else ()
     label = int(labels.item(at))
     labels[at]
@@ -130,7 +130,7 @@ def _bce(p: Expr, t: Expr) -> Expr:
 @rule("aten.binary_cross_entropy", rounds="each")
 def binary_cross_entropy(c: OpCall, i: Index) -> Expr:
     """`yᵢ = −w·(tᵢ·log pᵢ + (1 − tᵢ)·log(1 − pᵢ))`, logarithms not below −100; summed, and for the mean divided by n."""
-    reduction = int(c.arg(3, default=MEAN))  # pyright: ignore[reportArgumentType]
+    reduction = c.integer(3, default=MEAN)
     if reduction == NONE:
         loss = _bce(c.t(0)[i], c.t(1)[i])
         return mul(loss, c.t(2).broadcast(i)) if c.has(2) else loss
@@ -144,7 +144,7 @@ def binary_cross_entropy_backward(c: OpCall, i: Index) -> Expr:
     g, p, t = (c.t(k).broadcast(i) for k in range(3))
     grad = div(mul(g, sub(p, t)), Call("max", (mul(sub(ONE, p), p), Num(1e-12))))
     grad = mul(grad, c.t(3).broadcast(i)) if c.has(3) else grad
-    if int(c.arg(4, default=MEAN)) == MEAN:  # pyright: ignore[reportArgumentType]
+    if c.integer(4, default=MEAN) == MEAN:
         return div(grad, Num(float(c.t(1).value.numel), "n"))
     return grad
 
@@ -158,10 +158,10 @@ def _log_sigmoid(x: Expr) -> Expr:
 def binary_cross_entropy_with_logits(c: OpCall, i: Index) -> Expr:
     """`yᵢ = (1 − tᵢ)·xᵢ − log σ(xᵢ)`, times w; with pos_weight p `(1 − tᵢ)·xᵢ − ((p − 1)·tᵢ + 1)·log σ(xᵢ)`."""
     given = [k for k in (2, 3) if c.has(k)]
-    if int(c.arg(4, default=MEAN)) == NONE:  # pyright: ignore[reportArgumentType]
+    if c.integer(4, default=MEAN) == NONE:
         return _with_logits(c.t(0)[i], c.t(1)[i], *(c.t(k).broadcast(i) if k in given else None for k in (2, 3)))
     weights = [Var(-1 - given.index(k)) if k in given else None for k in (2, 3)]
-    return _reduced(c, _with_logits(Var(0), Var(1), *weights), int(c.arg(4, default=MEAN)), *given)  # pyright: ignore[reportArgumentType]
+    return _reduced(c, _with_logits(Var(0), Var(1), *weights), c.integer(4, default=MEAN), *given)
 
 
 def _with_logits(x: Expr, t: Expr, weight: Expr | None, positive: Expr | None) -> Expr:

@@ -59,7 +59,7 @@ _enter_views()
 @rule("aten.cat")
 def cat(c: OpCall, i: Index) -> Expr:
     """`yᵢ`: along `dim` the tensors follow each other; an empty vector counts as nothing."""
-    dim = int(c.arg(1, "dim", 0)) % len(i)  # pyright: ignore[reportArgumentType]
+    dim = c.integer(1, "dim", 0) % len(i)
     at = i[dim]
     for x in c.each(0):
         if x.shape == (0,):
@@ -73,7 +73,7 @@ def cat(c: OpCall, i: Index) -> Expr:
 @rule("aten.stack")
 def stack(c: OpCall, i: Index) -> Expr:
     """`y[…, k, …] = xₖ[…]`."""
-    dim = int(c.arg(1, "dim", 0)) % len(i)  # pyright: ignore[reportArgumentType]
+    dim = c.integer(1, "dim", 0) % len(i)
     return c.each(0)[i[dim]][(*i[:dim], *i[dim + 1 :])]
 
 
@@ -121,21 +121,21 @@ def repeat(c: OpCall, i: Index) -> Expr:
 @rule("aten.tril")
 def tril(c: OpCall, i: Index) -> Expr:
     """`y[r,c] = x[r,c] if c − r ≤ diagonal, else 0`."""
-    kept = i[-1] - i[-2] <= int(c.arg(1, "diagonal", 0))  # pyright: ignore[reportArgumentType]
+    kept = i[-1] - i[-2] <= c.integer(1, "diagonal", 0)
     return Case("on or below the diagonal", c.t(0)[i]) if kept else Case("above the diagonal", Num(0), "x")
 
 
 @rule("aten.triu")
 def triu(c: OpCall, i: Index) -> Expr:
     """`y[r,c] = x[r,c] if c − r ≥ diagonal, else 0`."""
-    kept = i[-1] - i[-2] >= int(c.arg(1, "diagonal", 0))  # pyright: ignore[reportArgumentType]
+    kept = i[-1] - i[-2] >= c.integer(1, "diagonal", 0)
     return Case("on or above the diagonal", c.t(0)[i]) if kept else Case("below the diagonal", Num(0), "x")
 
 
 @rule("aten.select_backward")
 def select_backward(c: OpCall, i: Index) -> Expr:
     """`∂x[…, k, …] = g[…]` for the k that was selected, else 0."""
-    dim, k = int(c.arg(2)) % len(i), int(c.arg(3))  # pyright: ignore[reportArgumentType]
+    dim, k = c.integer(2) % len(i), c.integer(3)
     if i[dim] == k % c.out().shape[dim]:
         return Case("it was selected", c.t(0)[(*i[:dim], *i[dim + 1 :])])
     return Case("it was not selected", Num(0), "g")
@@ -144,7 +144,7 @@ def select_backward(c: OpCall, i: Index) -> Expr:
 @rule("aten.slice_backward")
 def slice_backward(c: OpCall, i: Index) -> Expr:
     """`∂x[…, start + k·step, …] = g[…, k, …]`, 0 elsewhere."""
-    dim, start, stop, step = (int(c.arg(k)) for k in (2, 3, 4, 5))  # pyright: ignore[reportArgumentType]
+    dim, start, stop, step = (c.integer(k) for k in (2, 3, 4, 5))
     dim %= len(i)
     chosen = range(*slice(start, stop, step).indices(c.out().shape[dim]))
     if i[dim] in chosen:

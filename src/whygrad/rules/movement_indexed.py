@@ -21,7 +21,7 @@ def content(x: Operand) -> Array:
 
 
 def _dim(c: OpCall, i: Index) -> int:
-    return int(c.arg(1, "dim")) % max(len(i), 1)  # pyright: ignore[reportArgumentType]
+    return c.integer(1, "dim") % max(len(i), 1)
 
 
 @rule("aten.gather")

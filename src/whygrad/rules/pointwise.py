@@ -188,7 +188,7 @@ def masked_fill(c: OpCall, i: Index) -> Expr:
 
 def _comparison(sign: str) -> Callable[[OpCall, Index], Expr]:
     def function(c: OpCall, i: Index) -> Expr:
-        a, b = (c.t(p).item(_at(c, p, i)) if c.has(p) else c.arg(p) for p in (0, 1))
+        a, b = (float(c.t(p).item(_at(c, p, i))) if c.has(p) else c.real(p) for p in (0, 1))
         holds = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}[sign]
         operand(c, 0, i)
         return Case(f"{'' if holds else 'not '}a {sign} b", Num(1.0 if holds else 0.0))

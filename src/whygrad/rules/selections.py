@@ -48,7 +48,7 @@ _extremes("min", -1.0)
 @rule("aten.sort", "aten.topk")
 def sorted_(c: OpCall, i: Index) -> Expr:
     """`y[…, k, …]` is the k-th in order: the element that the second result names."""
-    x, dim = c.t(0), int(c.arg(2 if c.op.kind == "aten.topk" else 1, "dim", -1)) % max(len(i), 1)  # pyright: ignore[reportArgumentType]
+    x, dim = c.t(0), c.integer(2 if c.op.kind == "aten.topk" else 1, "dim", -1) % max(len(i), 1)
     at = int(c.out(1).item(i))
     return Case(f"it is number {i[dim]} in order", x[(*i[:dim], at, *i[dim + 1 :])], "another element")
 
@@ -56,7 +56,7 @@ def sorted_(c: OpCall, i: Index) -> Expr:
 @rule("aten.sort", "aten.topk", output=1)
 def order(c: OpCall, i: Index) -> Expr:
     """The index in x of the k-th element in order."""
-    x, dim = c.t(0), int(c.arg(2 if c.op.kind == "aten.topk" else 1, "dim", -1)) % max(len(i), 1)  # pyright: ignore[reportArgumentType]
+    x, dim = c.t(0), c.integer(2 if c.op.kind == "aten.topk" else 1, "dim", -1) % max(len(i), 1)
     at = int(c.out(1).item(i))
     x[(*i[:dim], at, *i[dim + 1 :])]
     return Case(f"that element is number {i[dim]} in order", Num(float(at)), "another index")
@@ -72,7 +72,7 @@ def _question(name: str, sentence: str, answer: Callable[[float, float], bool]) 
                 x[at]
                 numbers.append(x.item(at))
             else:
-                numbers.append(c.arg(position))  # pyright: ignore[reportArgumentType]
+                numbers.append(c.real(position))
         holds = answer(numbers[0], numbers[1] if len(numbers) > 1 else 0.0)
         return Case(sentence if holds else f"not: {sentence}", Num(float(holds)), "0" if holds else "1")
 
@@ -101,7 +101,7 @@ def _bits(name: str, text: str, answer: Callable[[int, int], int]) -> None:
             x = c.t(position) if c.has(position) else None
             if x is not None:
                 x[_broadcast(x, i)]
-            numbers.append(c.arg(position) if x is None else x.item(_broadcast(x, i)))  # pyright: ignore[reportArgumentType]
+            numbers.append(c.integer(position) if x is None else x.item(_broadcast(x, i)))
         result = answer(int(numbers[0]), int(numbers[-1]))
         return Case(text, Num(float(result & 1 if c.out().dtype == "bool" else result)), "")
 

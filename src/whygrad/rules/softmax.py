@@ -17,8 +17,7 @@ def row(x: Operand, dim: int, i: Index) -> Series:
 
 def dim_of(c: OpCall, position: int) -> int:
     """The dimension argument, counted from the front."""
-    dim, rank = c.arg(position), max(len(c.t(0).shape), 1)
-    return int(dim) % rank  # pyright: ignore[reportArgumentType]
+    return c.integer(position) % max(len(c.t(0).shape), 1)
 
 
 def largest(x: Operand, elements: Series, dim: int) -> tuple[Expr, int]:

@@ -175,9 +175,14 @@ class _Flow:
                     if maker is not None and maker.module:
                         continue
                     count += 1
-                    first = min((v.id for v in self.values.values() if (v.storage, v.version) == memory), default=ref)
+                    first = min((v.id for v in self._views(ref)), default=ref)
                     found.append(Name(kind if count == 1 else f"{kind}_{count}", first, kind))
         return found
+
+    def _views(self, ref: int) -> list[Value]:
+        """Values over the same memory that show as many elements: the tensor as the program gave it among them."""
+        mine = self.values[ref]
+        return [v for v in self.values.values() if (v.storage, v.version) == self.memory(ref) and v.numel == mine.numel]
 
     def phase(self, op: Op, loss_ops: set[int]) -> Phase:
         if op.phase != "other":

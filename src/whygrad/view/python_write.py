@@ -1,0 +1,382 @@
+"""An equation written out as Python statements, in one of a few ways of rounding and adding.
+
+A `Way` says how; `Program` writes. How a sum is written is handed in: term by term where all terms are named
+(`short_sum`), or over whole arrays (`whygrad.view.python_sums`). `whygrad.view.python` runs what is written here and
+chooses.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from whygrad.errors import OpaqueError
+from whygrad.explain.derivation import Derivation
+from whygrad.floats import FORMATS
+from whygrad.floats.summation import Order
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.view.equation import symbolic
+from whygrad.view.numbers import exact_text, hex_text, number
+from whygrad.view.python_helpers import HELPERS, IMPORTS, fma_source
+
+__all__ = ["SUMS", "Program", "Sum", "SumWriter", "Way", "comment_line", "first_line", "last_lines", "literal", "short_sum"]
+
+Sum: TypeAlias = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
+SUMS: tuple[Sum, ...] = (
+    "chain, start last",
+    "chain, start first",
+    "fused, start first",
+    "fused, start last",
+    "exact",
+)
+_NUMPY = {"float16": "np.float16", "float32": "np.float32", "float64": "np.float64"}
+_MATH = {
+    "exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sqrt", "floor", "ceil",
+    "trunc",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Way:
+    """`width`: where operations are computed. `narrow`: constants are rounded to the result's own format
+    first; `each`: so is the result of every operation. (float16 `add` with an alpha: narrow in its vector
+    body, both in its scalar one.) `fused`: a·b + c is rounded once. `torch`: elementary functions are torch's.
+
+    `sum`: how a short sum is written. `found`: everything is written as the explainer evaluated it; then sums run
+    over whole arrays in `order` (None: exactly), flushing subnormal numbers only if `flush`, and `body` is the body of
+    a kernel that was found."""
+
+    width: str
+    narrow: bool = False
+    each: bool = False
+    fused: bool = False
+    sum: Sum = "chain, start last"
+    torch: bool = False
+    found: bool = False
+    order: Order | None = None
+    flush: bool = False
+    body: int = 0
+
+
+class Program:
+    """One program. `helpers` fills up with what the expression turns out to need, `before` with the statements that
+    must precede the last one. `sums` writes a sum and gives the expression for its total."""
+
+    def __init__(self, derivation: Derivation, way: Way, sums: SumWriter) -> None:
+        self.derivation, self.way, self.sums = derivation, way, sums
+        self.width = "f" + way.width.removeprefix("float")
+        self.helpers: set[str] = set()
+        self.before: list[str] = []
+        self.used: set[int] = set()
+        self.element: Callable[[int], str] | None = None
+        self.taken: set[str] = set(_TAKEN_BY_SERIES if way.found else _TAKEN)
+        self.names = [self.identifier(o.label or o.address) for o in derivation.operands]
+
+    def identifier(self, label: str) -> str:
+        """A valid Python name after a label, distinct from all others of this program."""
+        text = re.sub(r"\W+", "_", label.translate(_GREEK), flags=re.ASCII).strip("_")
+        text = f"x_{text}" if not text or text[0].isdigit() else text
+        plain, count = text, 2
+        while text in self.taken:
+            text, count = f"{plain}_{count}", count + 1
+        self.taken.add(text)
+        return text
+
+    def source(self) -> str:
+        """The text. Raises OpaqueError where a function has no form in Python."""
+        equation = self.derivation.equation
+        assert equation is not None
+        body = self.write(equation)
+        last = self._rounded_result(body)
+        values = [self._operand(k) for k in sorted(self.used)]
+        return "\n".join([*self._head(), *values, *self.before, *last_lines(self.derivation, last)]) + "\n"
+
+    def _head(self) -> list[str]:
+        needs = {name for name, users in IMPORTS.items() if self.helpers & users}
+        head = [first_line(self.derivation)]
+        head += ["import math"] if "math" in needs else []
+        head += ["from fractions import Fraction"] if "Fraction" in needs else []
+        head += ["", "import numpy as np"] if len(head) > 1 else ["import numpy as np"]
+        head += ["import torch"] if "torch" in needs else []
+        head += ["", f"{self.width} = {_NUMPY[self.way.width]}"]
+        if "fma" in self.helpers:
+            self.helpers.add("rounded")
+        for name, text in HELPERS.items():
+            if name in self.helpers:
+                head += ["", *text.splitlines(), ""]
+        if "fma" in self.helpers:
+            known = FORMATS[self.way.width]
+            head += ["", *fma_source(self.width, known.precision, known.emin).splitlines(), ""]
+        return [*head, ""]
+
+    def _operand(self, k: int) -> str:
+        operand = self.derivation.operands[k]
+        text = literal(float(operand.value))
+        text = text if self._is_double(k) else f"{self.width}({text})"
+        return f"{self.names[k]} = {text}  # {comment_line(operand.address)}"
+
+    def _is_double(self, k: int) -> bool:
+        """A hyperparameter is a Python number: what is computed from it is computed in double precision
+        first."""
+        return self.derivation.operands[k].role == "hyperparameter"
+
+    def name(self, k: int) -> str:
+        """Operand `k`, which the program then defines."""
+        self.used.add(k)
+        return self.names[k]
+
+    def _rounded_result(self, body: str) -> str:
+        fmt = self.derivation.format
+        if fmt == self.way.width:
+            return f"float({body})"
+        if fmt in _NUMPY:
+            return f"float({_NUMPY[fmt]}({body}))"
+        known = FORMATS.get(fmt)
+        if known is None:
+            return f"float({body})"
+        return self.round_exact(f"float({body})", fmt)
+
+    def round_exact(self, exact: str, fmt: str) -> str:
+        """An exact number (a float, a Fraction), rounded once to a format, as a float."""
+        self.helpers |= {"rounded", "Fraction"}
+        known = FORMATS[fmt]
+        return f"rounded({exact}, {known.precision}, {known.emin})"
+
+    def write(self, expr: Expr) -> str:
+        """An expression for `expr`."""
+        match expr:
+            case Var(k):
+                if self.element is not None and k < 2:
+                    return self.element(k)
+                k = k if self.element is None else k - 2
+                return self._constant(self.name(k)) if self._is_double(k) else self.name(k)
+            case Num(value, _) | Drawn(value, _):
+                return self._constant(literal(float(value)))
+            case Python(inner, value):
+                return self._constant(self._double(inner, value))
+            case Neg(a):
+                return f"(-{self.write(a)})"
+            case Kernel() if self.way.found:
+                return self.write(_body(expr, self.way))
+            case Case(_, inner, _) | Kernel(_, _, inner):
+                return self.write(inner)
+            case Round(Num(value, _), "float64") if self.way.found:
+                return f"np.float64({literal(float(value))})"
+            case Round(Num(value, _), fmt) if self.way.found:
+                return self.to_format(literal(float(value)), fmt)
+            case Round(a, fmt):
+                return self.to_format(self.write(a), fmt)
+            case Fma(a, b, c):
+                return self.fma(self.write(a), self.write(b), self.write(c))
+            case Bin():
+                return self._binary(expr)
+            case Call(name, args, _):
+                text = self._call(name, [self.write(arg) for arg in args])
+                return self._each(text) if self.way.found else text
+            case Dot():
+                return self.sums(self, expr)
+
+    def _constant(self, text: str) -> str:
+        """A Python number as the kernel takes it."""
+        return self.to_format(text, self.derivation.format) if self.way.narrow else f"{self.width}({text})"
+
+    def _double(self, expr: Expr, value: float) -> str:
+        """What Python computed, as Python: `1 - beta1**3`; the bare number where that does not give it
+        again."""
+        operands = {
+            self.names[e.k]: float(self.derivation.operands[e.k].value) for e in walk(expr) if isinstance(e, Var)
+        }
+        text = _double_text(expr, self.names)
+        try:
+            if text and eval(text, {"math": math}, operands) == value:
+                self.used |= {e.k for e in walk(expr) if isinstance(e, Var)}
+                self.helpers |= {"math"} if "math." in text else set()
+                return text
+        except (ArithmeticError, ValueError):
+            pass
+        return literal(value)
+
+    def _binary(self, expr: Bin) -> str:
+        if self.way.fused and expr.op in ("+", "-"):
+            if isinstance(expr.b, Bin) and expr.b.op == "*":
+                sign = "-" if expr.op == "-" else ""
+                return self.fma(sign + self.write(expr.b.a), self.write(expr.b.b), self.write(expr.a))
+            if isinstance(expr.a, Bin) and expr.a.op == "*":
+                sign = "-" if expr.op == "-" else ""
+                return self.fma(self.write(expr.a.a), self.write(expr.a.b), sign + self.write(expr.b))
+        if self.way.found and self.way.each and (isinstance(expr.a, Dot) or _is_wide(expr.b)):
+            return self._wide(expr)
+        if expr.op == "**" and isinstance(expr.b, Num) and expr.b.value == 2:
+            return self._each(f"({self.write(expr.a)} * {self.write(expr.a)})")
+        text = f"({self.write(expr.a)} {expr.op} {self.write(expr.b)})"
+        if any(isinstance(side, Round) and side.format == "float64" for side in (expr.a, expr.b)):
+            text = f"{self.width}({text})" if self.way.found else text
+        return self._each(text)
+
+    def _wide(self, expr: Bin) -> str:
+        """A 16-bit kernel accumulates its sum in float32, and what meets a float32 there stays in float32."""
+        left, own = self.write(expr.a), self.way
+        if not isinstance(expr.b, Dot):
+            self.way = replace(own, narrow=False, each=False)
+        right, self.way = self.write(expr.b), own
+        return f"({left} {expr.op} {right})"
+
+    def _each(self, operation: str) -> str:
+        """One operation, its result rounded to the format of the whole where this way does so."""
+        return self.to_format(operation, self.derivation.format) if self.way.each else operation
+
+    def to_format(self, inner: str, fmt: str) -> str:
+        """`inner` rounded to a format, as a number of the width."""
+        if fmt in _NUMPY:
+            return f"{self.width}({_NUMPY[fmt]}({inner}))"
+        return f"{self.width}({self.round_exact(f'float({inner})', fmt)})"
+
+    def fma(self, a: str, b: str, c: str) -> str:
+        """`a·b + c`, rounded once."""
+        if self.way.found:
+            self.helpers.add("fma")
+            return f"fma({a}, {b}, {c})"
+        parts = " + ".join([" * ".join(f"Fraction(float({x}))" for x in (a, b)), f"Fraction(float({c}))"])
+        return f"{self.width}({self.round_exact(parts, self.way.width)})"
+
+    def _call(self, name: str, args: list[str]) -> str:
+        inside = ", ".join(f"float({arg})" for arg in args)
+        if name in ("abs", "max", "min"):
+            return f"{self.width}({name}({inside}))"
+        if name == "where":
+            return f"({args[1]} if {args[0]} else {args[2]})"
+        if name in ("less", "equal"):
+            return f"({args[0]} {'<' if name == 'less' else '=='} {args[1]})"
+        if self.way.torch:
+            self.helpers.add("torch")
+            tensors = ", ".join(f"torch.tensor(float({arg}), dtype=torch.{self.way.width})" for arg in args)
+            return f"{self.width}(torch.{name}({tensors}).item())"
+        self.helpers.add("math")
+        if name in _MATH:
+            return f"{self.width}(math.{name}({inside}))"
+        one = f"{self.width}(1)"
+        forms = {
+            "sigmoid": f"({one} / ({one} + {self.width}(math.exp(-{inside}))))",
+            "rsqrt": f"({one} / {self.width}(math.sqrt({inside})))",
+            "pow": f"{self.width}(math.pow({inside}))",
+            "sign": f"np.sign({args[0]})",
+            "step": f"{self.width}({args[0]} > 0)",
+            "rint": f"np.rint({args[0]})",
+        }
+        if name not in forms:
+            raise OpaqueError(
+                f"no Python form of {name!r} for {self.derivation.address}; its equation is {symbolic(self.derivation)}"
+            )
+        return forms[name]
+
+
+SumWriter: TypeAlias = Callable[[Program, Dot], str]
+
+
+def short_sum(program: Program, dot: Dot) -> str:
+    """A sum all of whose terms are operands, as one expression. Raises OpaqueError where they are not."""
+    info, way = program.derivation.sum, program.way
+    if info is None or not info.terms:
+        raise OpaqueError(
+            f"the answer for {program.derivation.address} does not hold the terms of its sum; ask its operands"
+        )
+    terms = [_term(program, dot, term.factors) for term in sorted(info.terms, key=lambda t: t.place)]
+    start = None if dot.init is None else program.write(dot.init)
+    if way.sum == "exact":
+        parts = [" * ".join(f"Fraction(float({x}))" for x in term) for term in terms]
+        parts += [] if start is None else [f"Fraction(float({start}))"]
+        return f"{program.width}({program.round_exact(' + '.join(parts), way.width)})"
+    first = way.sum.endswith("first")
+    total = start if first else None
+    for term in terms:
+        total = _add_term(program, total, term)
+    assert total is not None, "a sum has terms"
+    return total if first or start is None else f"({total} + {start})"
+
+
+def _term(program: Program, dot: Dot, factors: tuple[int, ...]) -> list[str]:
+    """What is multiplied to make one term of the sum."""
+    if dot.term is None:
+        return [program.name(k) for k in factors]
+    more = len(factors) - len(dot.more)
+
+    def element(k: int) -> str:
+        return program.name(factors[more - 1 - k] if k < 0 else factors[min(k, more - 1)])
+
+    plain, program.element = program.element, element
+    text = program.write(dot.term)
+    program.element = plain
+    return [text]
+
+
+def _add_term(program: Program, total: str | None, term: list[str]) -> str:
+    if total is None:
+        return f"({' * '.join(term)})"
+    if program.way.sum.startswith("fused") and len(term) == 2:
+        return program.fma(term[0], term[1], total)
+    return f"({total} + {' * '.join(term)})"
+
+
+def first_line(derivation: Derivation) -> str:
+    """What the program computes, as a comment."""
+    return f"# {derivation.address} = {comment_line(symbolic(derivation))}"
+
+
+def last_lines(derivation: Derivation, expression: str) -> list[str]:
+    """The statement that leaves the result, and the recorded number as a comment."""
+    result = f"result = {expression}  # {number(derivation.value, derivation.format)}"
+    bits = hex_text(derivation.value, derivation.format)
+    return [result, *([f"# exactly {exact_text(derivation.value)}, bits {bits}"] if bits else [])]
+
+
+def literal(value: float) -> str:
+    """A float's text in a program; it reads back to the very number."""
+    return repr(value) if math.isfinite(value) else f'float("{value!r}")'
+
+
+def comment_line(text: str) -> str:
+    """Text fit for a comment."""
+    return " ".join(text.split())
+
+
+def _is_wide(expr: Expr) -> bool:
+    return isinstance(expr, Round) and expr.format == "float32"
+
+
+def _body(kernel: Kernel, way: Way) -> Expr:
+    """The formula of the kernel's body that was found; of one that is known by name, its mathematics."""
+    named = 1 if way.width == "float64" else max(1, 2 * len(kernel.names))
+    return kernel.formula if way.body < named else kernel.others[min(way.body - named, len(kernel.others) - 1)]
+
+
+def _double_text(expr: Expr, names: list[str]) -> str:
+    """`expr` in Python's own numbers; empty for what has no such form."""
+    match expr:
+        case Var(k):
+            return names[k]
+        case Num(value, _):
+            return str(int(value)) if float(value).is_integer() else repr(float(value))
+        case Neg(a):
+            return f"-{_double_text(a, names)}"
+        case Bin(op, a, b):
+            return f"({_double_text(a, names)} {op} {_double_text(b, names)})"
+        case Call("sqrt", (a,), _):
+            return f"math.sqrt({_double_text(a, names)})"
+        case Python(a, _):
+            return _double_text(a, names)
+        case _:
+            return ""
+
+
+_GREEK = str.maketrans({"∂": "d", "β": "beta", "ε": "eps", "λ": "lambda", "₁": "1", "₂": "2", "−": "minus_"})
+_TAKEN = frozenset({
+    "np", "math", "torch", "result", "rounded", "Fraction", "f16", "f32", "f64", "lambda", "float", "abs", "max", "min",
+})  # fmt: skip
+_TAKEN_BY_SERIES = _TAKEN | {
+    *"abcefklxyzuv", "fma", "flushed", "halves", "neighbours", "add_up", "total", "terms", "order", "lanes", "vector",
+    "running", "levels", "level", "range", "tuple", "zip", "isinstance", "items", "item", "part", "parts", "pairs", "len",
+    "list", "round", "zero", "row",
+}
