@@ -72,13 +72,13 @@ LOSSES: Mapping[str, Callable[[], nn.Module]] = {
     "cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss, "l1": nn.L1Loss, "smooth_l1": nn.SmoothL1Loss,
     "bce_with_logits": nn.BCEWithLogitsLoss, "nll": nn.NLLLoss,
 }  # fmt: skip
-OPTIMIZERS: Mapping[str, Callable[[Iterable[Tensor]], torch.optim.Optimizer]] = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
-    "sgd_momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-4),
-    "adam": lambda p: torch.optim.Adam(p, lr=1e-3),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-3),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=1e-2),
+OPTIMIZERS: Mapping[str, Callable[[Iterable[Tensor], float], torch.optim.Optimizer]] = {
+    "sgd": lambda p, eps: torch.optim.SGD(p, lr=0.1),
+    "sgd_momentum": lambda p, eps: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-4),
+    "adam": lambda p, eps: torch.optim.Adam(p, lr=1e-3, eps=eps),
+    "adamw": lambda p, eps: torch.optim.AdamW(p, lr=1e-3, eps=eps),
+    "rmsprop": lambda p, eps: torch.optim.RMSprop(p, lr=1e-3, eps=eps),
+    "adagrad": lambda p, eps: torch.optim.Adagrad(p, lr=1e-2, eps=eps),
 }
 
 
@@ -106,8 +106,14 @@ def mlp(dtype: torch.dtype = torch.float32, config: MLPConfig | None = None) -> 
         model = nn.Sequential(*layers).to(dtype)
         x = torch.randn(config.batch, config.widths[0]).to(dtype)
         target = _target(config, dtype)
-    optimizer = OPTIMIZERS[config.optimizer](model.parameters())
+    optimizer = OPTIMIZERS[config.optimizer](model.parameters(), _eps(dtype))
     return Program("mlp", model, LOSSES[config.loss](), x, target, lambda: optimizer)
+
+
+def _eps(dtype: torch.dtype) -> float:
+    """PyTorch's default, but for float16: there 1e-8 is 0, a gradient of 0 divided by its own root is NaN, and after one
+    step so is every number of the network."""
+    return 1e-4 if dtype == torch.float16 else 1e-8
 
 
 def _target(config: MLPConfig, dtype: torch.dtype) -> Tensor:

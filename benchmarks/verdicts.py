@@ -7,6 +7,7 @@ the second of two training steps.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -110,7 +111,8 @@ def _ask_one(explainer: Explainer, step: Step, op: Op, value: Value, rng: random
         answer = explainer.explain(explainer.at(step.number, value, index), 0)
     except ValueDropped:  # memory that was only allocated
         return False
-    if answer.via:  # the op only moved the number: who made it is asked for itself
+    # An op that only moved the number: who made it is asked for itself. NaN and infinity: nearly any equation gives them.
+    if answer.via or not math.isfinite(answer.value):
         return False
     tally.add(answer.verdict.kind, answer.op or op.name)
     if answer.verdict.kind == "same bits" and value.dtype in FLOATS and rng.random() < CONTROLS:
@@ -249,7 +251,7 @@ def report(quick: bool = False) -> str:
             with threads(number):
                 replays[name, number] = replay_all(recorded(build()))
     asked = (
-        f"Random elements of random op results, {count} a row, of the second training step at one thread. MLPs: "
+        f"Random finite elements of random op results, {count} a row, of the second training step at one thread. MLPs: "
         f"{len(list(mlps()))} networks, over activations, losses and optimizers. *Same bits*: the written equation "
         "gives the recorded number to the last bit. *Replayed*: the op, run again, does, the equation comes near. "
         "*Opaque*: no equation. *Differs*: not even the replay agrees. Control: of numbers changed by one ULP before they were "

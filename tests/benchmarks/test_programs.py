@@ -96,3 +96,11 @@ def test_every_mlp_trains_in_every_dtype(kind: str, dtype: torch.dtype) -> None:
 
 def test_batch_norm_is_in_training_mode() -> None:
     assert resnet().model.training
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_half_precision_stays_finite(optimizer: str) -> None:
+    program = mlp(torch.float16, MLPConfig(optimizer=optimizer))
+    for _ in range(3):
+        program.step()
+    assert all(bool(w.isfinite().all()) for w in weights(program))

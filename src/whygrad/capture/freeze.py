@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from whygrad.capture.lines import readable
 from whygrad.capture.raw import RawOptimizerCall, RawOptimizerParam, RawStep, Seen
 from whygrad.capture.tape import Event, Writes
 from whygrad.trace.model import (
@@ -321,7 +322,7 @@ def _geometry(tensor: Tensor) -> tuple[str, tuple[int, ...], tuple[int, ...], in
 
 def _source(event: Event) -> Source | None:
     code = event.where
-    return None if code is None else Source(code.co_filename, event.line, code.co_name)
+    return None if code is None else Source(readable(code.co_filename), event.line, code.co_name)
 
 
 def _outputs(out: Any) -> list[Any]:

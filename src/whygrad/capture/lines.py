@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 import torch
 
@@ -62,3 +63,12 @@ def user_frames(depth: int = 1) -> list[FrameType]:
             found.append(frame)
         frame = frame.f_back
     return found
+
+
+def readable(filename: str) -> str:
+    """A file's name as its user knows it: a notebook cell, compiled under a name of its own, is `In[3]`."""
+    if "ipykernel_" not in filename or "IPython" not in sys.modules:
+        return filename
+    shell: Any = sys.modules["IPython"].get_ipython()
+    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(filename)
+    return filename if number is None else f"In[{number}]"

@@ -25,7 +25,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "why", main, "explain one number of a saved run", _EXAMPLE)
     parser.add_argument("run", metavar="RUN", help="a saved run")
     parser.add_argument("address", metavar="ADDRESS", help="which number: NAME[INDEX]@STEP")
-    parser.add_argument("--depth", type=_depth, metavar="N", help="how many operands deep (default: to the inputs and parameters of a small network)")
+    parser.add_argument(
+        "--depth", type=_depth, metavar="N", help="how many operands deep (default: to a small network's inputs)"
+    )
     parser.add_argument(
         "--exact", action="store_true", help="every digit of every value, and the result before rounding"
     )

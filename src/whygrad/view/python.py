@@ -117,7 +117,9 @@ def _ways(derivation: Derivation, expr: Expr) -> Iterator[Way]:
     rounds = _ROUNDS if fmt != width and fmt in FORMATS else _ROUNDS[:1]
     sums = SUMS if any(isinstance(n, Dot) for n in nodes) else SUMS[:1]
     calls = any(isinstance(n, Call) and n.name not in ("abs", "max", "min") for n in nodes)
-    for (narrow, each), torch, order, fused in product(rounds, (False, True) if calls else (False,), sums, (False, True)):
+    for (narrow, each), torch, order, fused in product(
+        rounds, (False, True) if calls else (False,), sums, (False, True)
+    ):
         yield Way(width, narrow, each, fused, order, torch)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["HELPERS", "IMPORTS", "add_up_source", "fma_source"]
+from whygrad.floats import NumberFormat
+
+__all__ = ["HELPERS", "IMPORTS", "add_up_source", "fma_source", "format_source"]
 
 HELPERS = {
     "rounded": '''
@@ -43,15 +45,24 @@ IMPORTS = {
 """Which helpers need which import."""
 
 
-def fma_source(width: str, precision: int, smallest: int) -> str:
-    """`fma(a, b, c)` for the format that the program calls `width`."""
+def fma_source(width: str, fmt: NumberFormat) -> str:
+    """`fma(a, b, c)` in a format, which the program calls `width`."""
     return f'''
 def fma(a, b, c):
     """a·b + c, rounded once."""
     a, b, c = float(a), float(b), float(c)
     if a == 0 or b == 0 or not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return {width}(a * b + c)
-    return {width}(rounded(Fraction(a) * Fraction(b) + Fraction(c), {precision}, {smallest}))
+    return {width}(rounded(Fraction(a) * Fraction(b) + Fraction(c), {fmt.precision}, {fmt.emin}))
+'''
+
+
+def format_source(width: str, fmt: NumberFormat) -> str:
+    """A function of the format's name: its argument rounded to that format, as a number of the `width`."""
+    return f'''
+def {fmt.name}(x):
+    """x, rounded to {fmt.name}."""
+    return {width}(rounded(float(x), {fmt.precision}, {fmt.emin}))
 '''
 
 

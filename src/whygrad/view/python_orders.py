@@ -83,7 +83,11 @@ def _straight(pattern: Chain | Pairs, start: int, stop: int) -> list[str]:
     if isinstance(pattern, Chain):
         return [_range(start, stop)]
     whole = start + (stop - start) // 2 * 2
-    other = f"k ^ 1 for k in {_range(start, whole)}" if start % 2 == 0 else f"k + k % 2 * 2 - 1 for k in {_range(start, whole)}"
+    other = (
+        f"k ^ 1 for k in {_range(start, whole)}"
+        if start % 2 == 0
+        else f"k + k % 2 * 2 - 1 for k in {_range(start, whole)}"
+    )
     return [f"[{other}]"] + ([_range(whole, stop)] if whole < stop else [])
 
 
@@ -178,15 +182,27 @@ def _row(width: int, count: int, rows: int, name: str) -> tuple[list[str], str]:
     left = f"range({{lane}} + {whole * width}, {{lane}} + {count * width}, {width})" if whole < count else ""
     if not whole:
         return [], f"({left or 'range(0)'},)"
-    levels = _levels(whole // rows)
+    levels, lines = _levels(whole // rows), list[str]()
     if step == 1:
         return [], _nested(levels, 1, "")
-    body = _nested(levels, step, "first")
-    lines = [f"def {name}(first):", '    """The terms of one running sum: groups of groups."""', f"    return {body}", ""]
+
+    def sums(first: str) -> str:
+        return f"{name}({first})" if lines else _nested(levels, step, first)
+
+    if len(levels) > 1:
+        text = _nested(levels, step, "first")
+        lines = [
+            "",
+            f"def {name}(first):",
+            '    """The terms of one running sum: groups of groups."""',
+            f"    return {text}",
+            "",
+            "",
+        ]
     if rows == 1:
-        return lines, f"{name}({{lane}})"
-    others = f"*({name}({{lane}} + {width} * r) for r in range(1, {rows}))"
-    return lines, f"(({name}({{lane}}), {left}), {others})" if left else f"({name}({{lane}}), {others})"
+        return lines, sums("{lane}")
+    others = f"*({sums(f'{{lane}} + {width} * r' if width > 1 else '{lane} + r')} for r in range(1, {rows}))"
+    return lines, f"(({sums('{lane}')}, {left}), {others})" if left else f"({sums('{lane}')}, {others})"
 
 
 def _levels(count: int) -> _Nested:

@@ -14,7 +14,7 @@ import numpy as np
 
 from whygrad.errors import OpaqueError
 from whygrad.floats.summation_cascade import NllCascade
-from whygrad.floats.summation_patterns import Chain, Order
+from whygrad.floats.summation_patterns import Chain, Order, Pairs
 from whygrad.rules.expr import Dot, Series
 from whygrad.view.equation import _running as running
 from whygrad.view.python_helpers import add_up_source
@@ -64,7 +64,7 @@ def long_sum(program: Program, dot: Dot) -> str:
     elif order is not None and order.fused and not _exact(arrays[0], arrays[1], program.way.width):
         terms = _Terms(names[0], names[1], count)
     else:
-        name = program.identifier("terms")
+        name = program.new("terms")
         exact = order is not None and order.fused
         note = "  # exact: to fuse them into the sum would change nothing" if exact else ""
         program.before.append(f"{name} = {names[0]} * {names[1]}{note}")
@@ -88,7 +88,9 @@ def _define(program: Program, dot: Dot, series: list[Series], arrays: list[Array
             names.append(known[key])
             continue
         label = shown[number] if shown else ""
-        name = program.identifier(label.partition("[")[0] if label not in ("", "…") else "abcdefg"[min(number, 6)] + "s")
+        name = program.identifier(
+            label.partition("[")[0] if label not in ("", "…") else "abcdefg"[min(number, 6)] + "s"
+        )
         comment = f"  # {comment_line(label)}" if label not in ("", "…") else ""
         program.before += _array(program, name, values, comment)
         names.append(name)
@@ -101,7 +103,10 @@ def _labels(program: Program, dot: Dot, count: int) -> list[str]:
     info, operands = program.derivation.sum, program.derivation.operands
     if info is None or not info.terms or info.count != len(dot.a) or len(info.terms[0].factors) != count:
         return []
-    return [running([operands[t.factors[i]].label or operands[t.factors[i]].address for t in info.terms]) for i in range(count)]
+    return [
+        running([operands[t.factors[i]].label or operands[t.factors[i]].address for t in info.terms])
+        for i in range(count)
+    ]
 
 
 def _array(program: Program, name: str, values: Array, comment: str) -> list[str]:
@@ -133,7 +138,7 @@ def _mapped(program: Program, dot: Dot, names: list[str]) -> str:
     plain, program.element = program.element, element
     text = program.write(dot.term)
     program.element = plain
-    name = program.identifier("terms")
+    name = program.new("terms")
     each = f"for x in {names[0]}" if len(names) == 1 else f"for {', '.join(letters)} in zip({', '.join(names)})"
     program.before += [f"{name} = np.array([", f"    {text}", f"    {each}", f"], {program.width})"]
     return name
@@ -158,7 +163,7 @@ def _exactly(program: Program, terms: _Terms, start: str | None) -> str:
 
 
 def _in_order(program: Program, order: Order, terms: _Terms, start: str | None) -> str:
-    total = program.identifier("total")
+    total = program.new("total")
     program.before += ["", f"# {comment_line(order.name)}"]
     if isinstance(order.pattern, NllCascade):
         _levels(program, order.pattern, terms, total)
@@ -166,12 +171,12 @@ def _in_order(program: Program, order: Order, terms: _Terms, start: str | None) 
     if program.way.flush:
         _flush(program, terms)
     first = start if order.init == "first" else None
-    if isinstance(order.pattern, Chain):
+    if isinstance(order.pattern, Chain | Pairs):
         _chain(program, order.pattern, terms, total, first)
     else:
         _tree(program, order, terms, total, first)
     if terms.b:
-        program.helpers.add("fma")
+        program.helpers |= {"fma", "rounded"}
     return f"({total} + {start})" if start is not None and first is None else total
 
 
@@ -185,14 +190,17 @@ def _step(program: Program, added: str) -> str:
     return f"flushed({added})" if program.way.flush else added
 
 
-def _chain(program: Program, pattern: Chain, terms: _Terms, total: str, start: str | None) -> None:
-    a, b = terms.a, terms.b
-    if start is None and not pattern.from_zero:
-        begin, rest = f"{a}[0] * {b}[0]" if b else f"{a}[0]", "[1:]"
+def _chain(program: Program, pattern: Chain | Pairs, terms: _Terms, total: str, start: str | None) -> None:
+    a, b, zero = terms.a, terms.b, f"{program.width}(0)"
+    if isinstance(pattern, Pairs):
+        whole = terms.count // 2 * 2
+        order = f"[k ^ 1 for k in range({whole})]" + (f" + [{whole}]" if whole < terms.count else "")
+        begin, loop, added = start or zero, f"for k in {order}:", terms.onto(total, "k")
     else:
-        begin, rest = f"{program.width}(0)" if start is None else start, ""
-    loop = f"for x, y in zip({a}{rest}, {b}{rest}):" if b else f"for x in {a}{rest}:"
-    added = f"fma(x, y, {total})" if b else f"{total} + x"
+        rest = "[1:]" if start is None and not pattern.from_zero else ""
+        begin = (start or zero) if not rest else f"{a}[0] * {b}[0]" if b else f"{a}[0]"
+        loop = f"for x, y in zip({a}{rest}, {b}{rest}):" if b else f"for x in {a}{rest}:"
+        added = f"fma(x, y, {total})" if b else f"{total} + x"
     program.before += [f"{total} = {begin}", loop, f"    {total} = {_step(program, added)}"]
 
 
@@ -205,8 +213,13 @@ def _tree(program: Program, order: Order, terms: _Terms, total: str, start: str 
     step = terms.onto("total", "k")
     if steps.fused_from and terms.b:
         step = f"{step} if k >= {steps.fused_from} else total + {terms.a}[k] * {terms.b}[k]"
-    walk, name = program.identifier("add_up"), program.identifier("order")
-    program.before += [*steps.lines, f"{name} = {steps.order}", "", *add_up_source(walk, program.width, _step(program, step)).splitlines()]
+    walk, name = program.new("add_up"), program.new("order")
+    program.before += [
+        *steps.lines,
+        f"{name} = {steps.order}",
+        "",
+        *add_up_source(walk, program.width, _step(program, step)).splitlines(),
+    ]
     program.before += ["", "", f"{total} = {walk}({name}{'' if start is None else f', {start}'})"]
 
 

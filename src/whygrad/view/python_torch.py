@@ -20,7 +20,12 @@ from whygrad.view.python_write import first_line, last_lines, literal
 
 __all__ = ["torch_sources"]
 
-_ROWS = {"aten._softmax": 1, "aten._log_softmax": 1, "aten._softmax_backward_data": 2, "aten._log_softmax_backward_data": 2}
+_ROWS = {
+    "aten._softmax": 1,
+    "aten._log_softmax": 1,
+    "aten._softmax_backward_data": 2,
+    "aten._log_softmax_backward_data": 2,
+}
 """Where their `dim` stands."""
 _MOST = 4096
 _REPEATED = (64, 1)  # a whole step of every kernel's vector body, and one element
@@ -48,12 +53,19 @@ def _is_scalar(checked: Checked) -> bool:
     return output is not None and not checked.call.step.values[output].shape
 
 
-def _program(derivation: Derivation, checked: Checked, lines: list[str], arguments: list[str], at: str, what: str) -> str:
+def _program(
+    derivation: Derivation, checked: Checked, lines: list[str], arguments: list[str], at: str, what: str
+) -> str:
     op = checked.call.op
-    keywords = [f"{key}={_plain(arg)}" for key, arg in op.kwargs if not isinstance(arg, (Ref, Token)) and key != "generator"]
+    keywords = [
+        f"{key}={_plain(arg)}" for key, arg in op.kwargs if not isinstance(arg, (Ref, Token)) and key != "generator"
+    ]
     result = f"torch.ops.{op.name}({', '.join([*arguments, *keywords])})"
     result += f"[{checked.rule.output}]" if len(op.outputs) > 1 else ""
-    head = [first_line(derivation), f"# torch's own kernel, {what}: no plain program has its elementary functions' last bits"]
+    head = [
+        first_line(derivation),
+        f"# torch's own kernel, {what}: no plain program has its elementary functions' last bits",
+    ]
     return "\n".join([*head, "import torch", "", *lines, *last_lines(derivation, f"float({result}{at})")]) + "\n"
 
 
@@ -126,7 +138,9 @@ def _whole(derivation: Derivation, checked: Checked) -> Iterator[str]:
             value = call.step.values[arg.id]
             if value.numel > _MOST:
                 return
-            lines += _tensor(f"operand_{number}", _content(checked, value).reshape(-1), value.dtype, f".reshape({value.shape})")
+            lines += _tensor(
+                f"operand_{number}", _content(checked, value).reshape(-1), value.dtype, f".reshape({value.shape})"
+            )
             arguments.append(f"operand_{number}")
         else:
             arguments.append(_plain(arg))

@@ -20,9 +20,20 @@ from whygrad.floats.summation import Order
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.equation import symbolic
 from whygrad.view.numbers import exact_text, hex_text, number
-from whygrad.view.python_helpers import HELPERS, IMPORTS, fma_source
+from whygrad.view.python_helpers import HELPERS, IMPORTS, fma_source, format_source
 
-__all__ = ["SUMS", "Program", "Sum", "SumWriter", "Way", "comment_line", "first_line", "last_lines", "literal", "short_sum"]
+__all__ = [
+    "SUMS",
+    "Program",
+    "Sum",
+    "SumWriter",
+    "Way",
+    "comment_line",
+    "first_line",
+    "last_lines",
+    "literal",
+    "short_sum",
+]
 
 Sum: TypeAlias = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
 SUMS: tuple[Sum, ...] = (
@@ -72,18 +83,19 @@ class Program:
         self.before: list[str] = []
         self.used: set[int] = set()
         self.element: Callable[[int], str] | None = None
-        self.taken: set[str] = set(_TAKEN_BY_SERIES if way.found else _TAKEN)
+        self.formats: set[str] = set()
+        self.taken: set[str] = set(_TAKEN_BY_SUMS if way.found else _TAKEN)
+        self.own: set[str] = set()
         self.names = [self.identifier(o.label or o.address) for o in derivation.operands]
 
     def identifier(self, label: str) -> str:
         """A valid Python name after a label, distinct from all others of this program."""
         text = re.sub(r"\W+", "_", label.translate(_GREEK), flags=re.ASCII).strip("_")
-        text = f"x_{text}" if not text or text[0].isdigit() else text
-        plain, count = text, 2
-        while text in self.taken:
-            text, count = f"{plain}_{count}", count + 1
-        self.taken.add(text)
-        return text
+        return _distinct(f"x_{text}" if not text or text[0].isdigit() else text, self.taken)
+
+    def new(self, name: str) -> str:
+        """A name of the program's own: one of `_TAKEN_BY_SUMS`, numbered from its second use on."""
+        return _distinct(name, self.own)
 
     def source(self) -> str:
         """The text. Raises OpaqueError where a function has no form in Python."""
@@ -102,14 +114,13 @@ class Program:
         head += ["", "import numpy as np"] if len(head) > 1 else ["import numpy as np"]
         head += ["import torch"] if "torch" in needs else []
         head += ["", f"{self.width} = {_NUMPY[self.way.width]}"]
+        texts = [text for name, text in HELPERS.items() if name in self.helpers]
         if "fma" in self.helpers:
-            self.helpers.add("rounded")
-        for name, text in HELPERS.items():
-            if name in self.helpers:
-                head += ["", *text.splitlines(), ""]
-        if "fma" in self.helpers:
-            known = FORMATS[self.way.width]
-            head += ["", *fma_source(self.width, known.precision, known.emin).splitlines(), ""]
+            texts.append(fma_source(self.width, FORMATS[self.way.width]))
+        texts += [format_source(self.width, FORMATS[name]) for name in sorted(self.formats)]
+        for text in texts:
+            head += ["", *text.splitlines()]
+        head += [""] if texts else []
         return [*head, ""]
 
     def _operand(self, k: int) -> str:
@@ -167,6 +178,8 @@ class Program:
                 return f"np.float64({literal(float(value))})"
             case Round(Num(value, _), fmt) if self.way.found:
                 return self.to_format(literal(float(value)), fmt)
+            case Round(Bin() as a, fmt) if self.way.found and self.way.each and fmt == self.derivation.format:
+                return self.write(a)  # rounded already
             case Round(a, fmt):
                 return self.to_format(self.write(a), fmt)
             case Fma(a, b, c):
@@ -232,12 +245,16 @@ class Program:
         """`inner` rounded to a format, as a number of the width."""
         if fmt in _NUMPY:
             return f"{self.width}({_NUMPY[fmt]}({inner}))"
+        if self.way.found:
+            self.helpers |= {"rounded"}
+            self.formats.add(fmt)
+            return f"{fmt}({inner})"
         return f"{self.width}({self.round_exact(f'float({inner})', fmt)})"
 
     def fma(self, a: str, b: str, c: str) -> str:
         """`a·b + c`, rounded once."""
         if self.way.found:
-            self.helpers.add("fma")
+            self.helpers |= {"fma", "rounded"}
             return f"fma({a}, {b}, {c})"
         parts = " + ".join([" * ".join(f"Fraction(float({x}))" for x in (a, b)), f"Fraction(float({c}))"])
         return f"{self.width}({self.round_exact(parts, self.way.width)})"
@@ -342,6 +359,14 @@ def comment_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _distinct(text: str, taken: set[str]) -> str:
+    plain, count = text, 2
+    while text in taken:
+        text, count = f"{plain}_{count}", count + 1
+    taken.add(text)
+    return text
+
+
 def _is_wide(expr: Expr) -> bool:
     return isinstance(expr, Round) and expr.format == "float32"
 
@@ -375,8 +400,34 @@ _GREEK = str.maketrans({"∂": "d", "β": "beta", "ε": "eps", "λ": "lambda", "
 _TAKEN = frozenset({
     "np", "math", "torch", "result", "rounded", "Fraction", "f16", "f32", "f64", "lambda", "float", "abs", "max", "min",
 })  # fmt: skip
-_TAKEN_BY_SERIES = _TAKEN | {
-    *"abcefklxyzuv", "fma", "flushed", "halves", "neighbours", "add_up", "total", "terms", "order", "lanes", "vector",
-    "running", "levels", "level", "range", "tuple", "zip", "isinstance", "items", "item", "part", "parts", "pairs", "len",
-    "list", "round", "zero", "row",
+_TAKEN_BY_SUMS = _TAKEN | {
+    *"abcefklxyzuv",
+    *FORMATS,
+    "fma",
+    "flushed",
+    "halves",
+    "neighbours",
+    "add_up",
+    "total",
+    "terms",
+    "order",
+    "lanes",
+    "vector",
+    "running",
+    "levels",
+    "level",
+    "range",
+    "tuple",
+    "zip",
+    "isinstance",
+    "items",
+    "item",
+    "part",
+    "parts",
+    "pairs",
+    "len",
+    "list",
+    "round",
+    "zero",
+    "row",
 }
