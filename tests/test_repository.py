@@ -32,9 +32,7 @@ REGISTRY_HOSTS = tuple(
 FORBIDDEN = {
     "a package registry's host": re.compile("|".join(map(re.escape, REGISTRY_HOSTS)), re.IGNORECASE),
     # An absolute path: not the end of a longer name, of a relative path or of an address.
-    "a path of one machine": re.compile(
-        r"(?<![\w.~)}\-])(?:/(?:home|Users|root|work|tmp)/\w|[A-Z]:\\Users\\)"
-    ),
+    "a path of one machine": re.compile(r"(?<![\w.~)}\-])(?:/(?:home|Users|root|work|tmp)/\w|[A-Z]:\\Users\\)"),
     "a note of unfinished work": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b"),
 }
 # Written by a build from sources that are checked themselves; CI rebuilds and compares them.
@@ -93,9 +91,7 @@ def test_forbidden_text_is_found(text: str) -> None:
     assert [report.partition(":")[0] for report in forbidden_in("fine\n" + text)] == ["line 2"]
 
 
-@pytest.mark.parametrize(
-    "text", ["docs/home/x", "https://example.org/root/x", "$(HOME)/tmp/x", "todo", "./work/x"]
-)
+@pytest.mark.parametrize("text", ["docs/home/x", "https://example.org/root/x", "$(HOME)/tmp/x", "todo", "./work/x"])
 def test_harmless_text_is_not_found(text: str) -> None:
     assert forbidden_in(text) == []
 

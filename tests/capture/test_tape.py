@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from whygrad.capture.freeze import Freezer, FrozenStep, content_at
 from whygrad.capture.raw import RawStep
 from whygrad.capture.tape import Before, Tape, Writes
@@ -22,11 +23,11 @@ def numbers(found: FrozenStep, value_id: int) -> list[float]:
     value = found.values[value_id]
     for chunk in found.chunks:
         start, stop = value.extent()
-        if (chunk.storage, chunk.version, chunk.dtype) == (value.storage, value.version, value.dtype):
-            if chunk.start <= start and stop <= chunk.stop:
-                flat = found.contents[chunk.id].view(np.dtype(value.dtype))[value.offset - chunk.start :]
-                strides = tuple(s * flat.itemsize for s in value.stride)
-                return np.lib.stride_tricks.as_strided(flat, value.shape, strides).ravel().tolist()
+        same = (chunk.storage, chunk.version, chunk.dtype) == (value.storage, value.version, value.dtype)
+        if same and chunk.start <= start and stop <= chunk.stop:
+            flat = found.contents[chunk.id].view(np.dtype(value.dtype))[value.offset - chunk.start :]
+            strides = tuple(s * flat.itemsize for s in value.stride)
+            return np.lib.stride_tricks.as_strided(flat, value.shape, strides).ravel().tolist()
     raise AssertionError("no chunk")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ class _Names(TorchDispatchMode):
 
 
 @contextmanager
-def names() -> Iterator[list[str]]:
+def names() -> Generator[list[str]]:
     with _Names() as mode:
         yield mode.names
 

@@ -210,3 +210,13 @@ def test_every_scalar_of_many_programs_is_explained_without_error() -> None:
                 except whygrad.ValueDropped:
                     continue
                 assert node.verdict.kind != "differs", (name, op.name, node.verdict)
+
+
+def test_a_call_that_its_rule_does_not_cover_is_opaque() -> None:
+    table = nn.Embedding(4, 2, scale_grad_by_freq=True)
+    with whygrad.record() as run:
+        table(torch.tensor([1, 1, 2])).sum().backward()
+    step = run.trace.step(0)
+    op = next(op for op in step.ops if op.kind == "aten.embedding_dense_backward")
+    why = run.why(f"op{op.index - step.first}[1,0]@0", depth=0)
+    assert why.verdict.kind == "opaque" and "scaled by frequency" in why.verdict.reason

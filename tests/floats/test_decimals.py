@@ -41,9 +41,7 @@ def by_trial(value: float, fmt: NumberFormat) -> Fraction:
         for power in (decade - count + 1, decade - count + 2):
             unit = Fraction(10) ** power
             below = math.floor(v / unit)
-            found += [
-                (abs(n * unit - v), n % 2, n * unit) for n in (below, below + 1) if rounds(n * unit, v, fmt)
-            ]
+            found += [(abs(n * unit - v), n % 2, n * unit) for n in (below, below + 1) if rounds(n * unit, v, fmt)]
         if found:
             return min(found)[-1]
     raise AssertionError(value)
@@ -51,9 +49,7 @@ def by_trial(value: float, fmt: NumberFormat) -> Fraction:
 
 def rounds(candidate: Fraction, value: Fraction, fmt: NumberFormat) -> bool:
     if value == fmt.max and not fmt.has_infinity:
-        return (
-            abs(candidate - value) <= 16
-        )  # half a step; saturation, which takes the rest to 448, does not count
+        return abs(candidate - value) <= 16  # half a step; saturation, which takes the rest to 448, does not count
     return round_to(candidate, fmt) == value
 
 

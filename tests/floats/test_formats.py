@@ -68,9 +68,7 @@ def test_unknown_format_names_the_nearest():
 
 
 def test_importing_the_room_imports_neither_torch_nor_mpmath():
-    code = (
-        "import whygrad.floats, sys; print([m for m in ('torch', 'mpmath', 'ml_dtypes') if m in sys.modules])"
-    )
+    code = "import whygrad.floats, sys; print([m for m in ('torch', 'mpmath', 'ml_dtypes') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)

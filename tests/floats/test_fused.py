@@ -15,9 +15,7 @@ from whygrad.floats import FORMATS, NumberFormat, fma, fma32, fma_chain32, from_
 FLOAT16, FLOAT32, FLOAT64 = map(number_format, ("half", "single", "double"))
 floats32 = st.integers(0, 2**32 - 1).map(lambda bits: from_bits(bits, FLOAT32))
 # Few significant bits and near exponents: ties, cancellation and exact results are common among these.
-tame = st.builds(
-    lambda n, e: float(np.float32(math.ldexp(n, e))), st.integers(-4096, 4096), st.integers(-30, 30)
-)
+tame = st.builds(lambda n, e: float(np.float32(math.ldexp(n, e))), st.integers(-4096, 4096), st.integers(-30, 30))
 
 
 def f32(values: object) -> NDArray[np.float32]:

@@ -49,11 +49,7 @@ def numbers_near(draw: st.DrawFn, fmt: NumberFormat) -> Fraction:
     other = next(n for n in neighbours(value, fmt) if math.isfinite(n))
     share = draw(st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(1, 4), Fraction(1, 3)]))
     nudge = draw(st.sampled_from([0, 1, -1])) * Fraction(1, 2 ** draw(st.integers(1, 1400)))
-    return (
-        Fraction(value)
-        + (Fraction(other) - Fraction(value)) * share
-        + nudge * Fraction(fmt.smallest_subnormal)
-    )
+    return Fraction(value) + (Fraction(other) - Fraction(value)) * share + nudge * Fraction(fmt.smallest_subnormal)
 
 
 @given(st.data(), any_format)
@@ -143,9 +139,7 @@ def test_as_fraction_is_exact():
         round_to(np.float32(1.0), FLOAT16)  # pyright: ignore[reportArgumentType]
 
 
-@given(
-    st.integers(0, 2**16 - 1), st.floats(allow_nan=False, allow_infinity=False, width=32), st.integers(-40, 0)
-)
+@given(st.integers(0, 2**16 - 1), st.floats(allow_nan=False, allow_infinity=False, width=32), st.integers(-40, 0))
 def test_half_ulp_test_is_a_lost_update(bits: int, update: float, power: int):
     value = from_bits(bits, FLOAT16)
     if math.isfinite(value):

@@ -144,6 +144,7 @@ class Tape(TorchDispatchMode):
         self.in_backward = False
         self._uninitialised: set[int] = set()
         self._last_seq = _sequence_number()
+        self._memories: dict[int, tuple[Tensor, int, bool, int]] = {}
         self._starting = False
         self._where: Any = None
         self._line = 0
@@ -207,7 +208,8 @@ class Tape(TorchDispatchMode):
                     self.on_grad_op()
         self._last_seq = seq
         self.made = made
-        args = self._hold_leaves(args)
+        if node is None:
+            args = self._hold_leaves(args)
         if info.writes:
             self._before_write(info, args, kwargs)
         rng = _generator_state(kwargs) if info.random else None
@@ -254,13 +256,13 @@ class Tape(TorchDispatchMode):
         return False
 
     def _hold_leaves(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """`args` with every leaf replaced by an alias: the user may point the leaf at other memory (`p.data = ...`)."""
+        """`args` with every leaf replaced by an alias: the user may point the leaf at other memory (`p.data = ...`). Not for
+        backward ops: a saved tensor may look like a leaf there, and the real ones were met going forward."""
         changed: list[Any] | None = None
         for position, arg in enumerate(args):
             kind = type(arg)
             if kind in _PLAIN or isinstance(arg, Tensor):
-                # A saved tensor unpacked in backward may look like a leaf; a real one was met going forward.
-                if arg.requires_grad and arg.is_leaf and (not self.in_backward or id(arg) in self.leaves):
+                if arg.requires_grad and arg.is_leaf:
                     if changed is None:
                         changed = list(args)
                     changed[position] = self.alias(arg)
@@ -271,6 +273,16 @@ class Tape(TorchDispatchMode):
                         changed = list(args)
                     changed[position] = list(held)
         return args if changed is None else tuple(changed)
+
+    def memory(self, tensor: Tensor) -> tuple[int, bool]:
+        """A tensor's storage key, and whether it covers the whole storage; remembered for tensors that stay, as
+        parameters' aliases and optimizer state do."""
+        known = self._memories.get(id(tensor))
+        if known is None or known[0] is not tensor or known[3] != tensor.data_ptr():
+            storage = tensor.untyped_storage()
+            whole = tensor.nbytes == storage.nbytes()
+            known = self._memories[id(tensor)] = (tensor, storage._cdata, whole, tensor.data_ptr())
+        return known[1], known[2]
 
     def alias(self, tensor: Tensor) -> Tensor:
         """What stands for a leaf in events."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from whygrad.errors import ValueDropped
 from whygrad.explain.evaluate import Found, Inputs, search
 from whygrad.floats import FORMATS, NumberFormat, number_format
 from whygrad.floats.summation import Chain, Order
 from whygrad.rules.call import Hyper, Index, OpCall
 from whygrad.rules.expr import Dot, Drawn, Expr, walk
 from whygrad.rules.orders import KernelCall, candidates
-from whygrad.rules.registry import Rule, find_rule
+from whygrad.rules.registry import Rule, Unruled, find_rule
 from whygrad.trace.model import Op, Ref, Step, Value
 from whygrad.trace.store import Trace
 
@@ -59,13 +60,18 @@ class Checker:
     def check(self, step: Step, op: Op, output: Value, index: Index, constants: Any = None) -> Checked | None:
         """The equation for element `index` of a Value that `op` wrote; None when the op has no rule for it.
 
-        Raises ValueDropped when an operand's numbers were not kept.
+        Raises ValueDropped when an operand's numbers were not kept, Unruled when the rule does not cover this call.
         """
         rule = find_rule(op.name, position_of(op, output.id))
         if rule is None:
             return None
         call = OpCall(self.trace, step, op, constants, position_of(op, output.id))
-        expr = rule.function(call, index)
+        try:
+            expr = rule.function(call, index)
+        except (Unruled, ValueDropped):
+            raise
+        except Exception as error:
+            raise Unruled(f"{type(error).__name__}: {error}") from error
         inputs = self._inputs(call)
         target = float(self.trace.content(step, output)[index])
         fmt = FORMATS.get(output.dtype)
@@ -108,30 +114,28 @@ class Checker:
     def _ranked(
         self, call: OpCall, rule: Rule, expr: Expr, output: Value, index: Index, width: NumberFormat
     ) -> tuple[Order, ...]:
-        """Candidate orders, the one first that gives the bits of most of some neighbouring elements: luck gives one
-        element's bits, not those of several."""
+        """The order that gives the bits of most of some neighbouring elements (or all that do so equally well). The asked
+        element has no say: of a dozen orders one gives its bits by luck, but not those of six others too."""
         op = call.op
         possible = candidates(kernel_call(call, index))
-        if len(possible) < 2:
-            return possible
         neighbours = _neighbours(index, output.shape)
-        key = (call.step.number, op.index, output.id, neighbours[0] if neighbours else index)
+        if len(possible) < 2 or not neighbours:
+            return possible
+        key = (call.step.number, op.index, output.id, index[:-1], index[-1] // 4 if len(output.shape) > 1 else 0)
         known = self._orders.get(key)
         if known is None:
             fmt = number_format(output.dtype)
             recorded = self.trace.content(call.step, output)
-            samples = [self._sample(call, rule, at) for at in neighbours]
+            samples = [(*self._sample(call, rule, at), float(recorded[at])) for at in neighbours]
             scores: list[int] = []
             for order in possible:
-                hits = 0
-                for (sample_expr, inputs), at in zip(samples, neighbours, strict=True):
-                    found = search(sample_expr, inputs, float(recorded[at]), fmt, width, (order,))
-                    hits += found is not None and found.ulp == 0
-                scores.append(hits)
-                if hits == len(neighbours):
+                found = [search(sample, inputs, value, fmt, width, (order,)) for sample, inputs, value in samples]
+                scores.append(sum(each is not None and each.ulp == 0 for each in found))
+                if scores[-1] == len(samples):
                     break
-            ranked = sorted(range(len(possible)), key=lambda i: -(scores[i] if i < len(scores) else -1))
-            known = self._orders[key] = tuple(possible[i] for i in ranked)
+            best = max(scores)
+            fitting = [order for order, score in zip(possible, scores, strict=False) if score == best]
+            known = self._orders[key] = tuple(fitting) if best else possible[:1]
         return known
 
     def _sample(self, call: OpCall, rule: Rule, index: Index) -> tuple[Expr, Inputs]:
@@ -172,20 +176,19 @@ def _summed_as(op: Op) -> str:
     return "aten.sum" if len(op.args) > position and op.args[position] == 2 else "aten.mean"
 
 
-def _neighbours(index: Index, shape: Index, most: int = 4) -> list[Index]:
-    """Up to `most` elements near `index`, in its row of up to four by four."""
+def _neighbours(index: Index, shape: Index, most: int = 6) -> list[Index]:
+    """Other elements that the same code of a kernel made: of the same row and block of four columns, then of the row; in
+    a single column, every fourth row, which is aligned alike."""
     if not shape:
-        return [()]
-    corner = tuple(i // 4 * 4 for i in index)
-    found: list[Index] = []
-    for step in range(16):
-        offset = [0] * len(shape)
-        offset[-1] = step % 4
-        if len(shape) > 1:
-            offset[-2] = step // 4
-        at = tuple(c + o for c, o in zip(corner, offset, strict=True))
-        if all(i < n for i, n in zip(at, shape, strict=True)):
-            found.append(at)
+        return []
+    row, column = index[:-1], index[-1]
+    block = column // 4 * 4
+    near = [*range(block, block + 4), *range(block + 4, block + 8), *range(block - 4, block)]
+    found = [(*row, c) for c in near if 0 <= c < shape[-1] and c != column]
+    if not found and row:
+        found = [
+            (*row[:-1], row[-1] + 4 * k, column) for k in (1, -1, 2, -2, 3, -3) if 0 <= row[-1] + 4 * k < shape[-2]
+        ]
     return found[:most]
 
 

@@ -20,7 +20,9 @@ from whygrad.floats.summation import evaluate as evaluate_sum
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 
 Array = np.ndarray[Any, Any]
-ELEMENTARY = frozenset(["exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"])
+ELEMENTARY = frozenset(
+    ["exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"]
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ class Judge:
     def __init__(self, tracks: Tracks) -> None:
         self.tracks = tracks
 
-    def opaque(self, bare: Derivation, made: Made, where: Place) -> Derivation:
+    def opaque(self, bare: Derivation, made: Made, where: Place, detail: str = "") -> Derivation:
         """A number whose op has no rule: replayed, and nothing claimed about the inside."""
         again = self.tracks.replay(where.world, made)
         shapes = ", ".join(
@@ -27,11 +27,11 @@ class Judge:
             why = "replayed: the op, run again on the recorded operands, gives the very bits" if again.possible else ""
             if again.reason:
                 why = again.reason
-            reason = f"no rule for {made.op.kind} yet; {why}"
+            reason = f"no rule for {made.op.kind} yet{detail}; {why}"
             return replace(bare, verdict=Verdict("opaque", reason=reason), note=note)
         if not again.possible:
             return replace(
-                bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}; {again.reason}"), note=note
+                bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}{detail}; {again.reason}"), note=note
             )
         return replace(bare, verdict=self._differs(made, where), note=note)
 

@@ -18,6 +18,7 @@ from whygrad.explain.sums import shorten
 from whygrad.explain.verdicts import Judge
 from whygrad.floats import FORMATS, number_format, to_bits
 from whygrad.rules.call import Hyper, Index
+from whygrad.rules.registry import Unruled
 from whygrad.trace.model import Value
 from whygrad.trace.store import Trace
 
@@ -111,6 +112,8 @@ class Explainer:
             checked = where.world.checker.check(made.step, made.op, made.value, made.index, constants)
         except ValueDropped as error:
             return replace(bare, via=via, verdict=Verdict("opaque", reason=str(error))), []
+        except Unruled as error:
+            return self._judge.opaque(self._about(bare, made, via, where), made, where, f": {error}"), []
         bare = self._about(bare, made, via, where)
         if checked is None:
             return self._judge.opaque(bare, made, where), []

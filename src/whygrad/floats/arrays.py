@@ -62,9 +62,7 @@ def round_sum_odd(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.
     return odd.reshape(np.broadcast_shapes(x.shape, y.shape))
 
 
-def two_sum_error(
-    x: NDArray[np.float64], y: NDArray[np.float64], total: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def two_sum_error(x: NDArray[np.float64], y: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64]:
     """(x + y) - total exactly, where total is the float64 sum: Knuth's TwoSum, TAOCP 2, §4.2.2, th. B."""
     y_part = total - x
     return (x - (total - y_part)) + (y - y_part)

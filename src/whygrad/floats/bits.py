@@ -61,8 +61,7 @@ def from_bits(bits: int, fmt: NumberFormat) -> float:
     """
     if bits < 0 or bits >> fmt.bits:
         raise FormatError(
-            f"expected a pattern of {fmt.bits} bits for {fmt.name}, found {bits:#x}; "
-            "check which format it came from"
+            f"expected a pattern of {fmt.bits} bits for {fmt.name}, found {bits:#x}; check which format it came from"
         )
     fraction_bits = fmt.precision - 1
     negative = bits >> (fmt.bits - 1)

@@ -39,9 +39,7 @@ def check(function: str, count: int | None = None, width: str = "float32") -> No
     if function not in FUNCTIONS:
         raise ValueError(f"no elementary function {function!r}: expected one of {', '.join(FUNCTIONS)}")
     if width not in WIDTHS:
-        raise ValueError(
-            f"no width {width!r}: a kernel computes in float32 or in float64; give one of the two"
-        )
+        raise ValueError(f"no width {width!r}: a kernel computes in float32 or in float64; give one of the two")
     if count is not None and count != arity(function):
         raise ValueError(f"{function} takes {arity(function)} argument(s), found {count}")
 
@@ -56,10 +54,7 @@ def exact(function: str, args: tuple[Fraction | float, ...], digits: int = 60) -
 
     check(function, len(args))
     with mpmath.workdps(digits + 10):
-        x = [
-            mpmath.mpf(a.numerator) / a.denominator if isinstance(a, Fraction) else mpmath.mpf(a)
-            for a in args
-        ]
+        x = [mpmath.mpf(a.numerator) / a.denominator if isinstance(a, Fraction) else mpmath.mpf(a) for a in args]
         match function:
             case "pow":
                 return mpmath.power(x[0], x[1])

@@ -68,9 +68,7 @@ def fma_chain32(
     return acc.reshape(shape)
 
 
-def _chain_block(
-    a: NDArray[np.float32], b: NDArray[np.float32], start: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _chain_block(a: NDArray[np.float32], b: NDArray[np.float32], start: NDArray[np.float32]) -> NDArray[np.float32]:
     """Take each step with two roundings, then redo the chains in which the two may not have equalled one.
 
     They differ only if the float64 sum was inexact and lies on a tie of float32: about one step in 2^29 for

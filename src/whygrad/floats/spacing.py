@@ -22,9 +22,7 @@ def ulp(value: float, fmt: NumberFormat) -> Fraction:
     Raises FormatError for an infinity or a NaN.
     """
     if not math.isfinite(value):
-        raise FormatError(
-            f"expected a finite number, found {value!r}; infinities and NaN of {fmt.name} have no ulp"
-        )
+        raise FormatError(f"expected a finite number, found {value!r}; infinities and NaN of {fmt.name} have no ulp")
     exponent = math.frexp(value)[1] - 1 if value else fmt.emin
     power = min(max(exponent, fmt.emin), fmt.emax) - fmt.precision + 1
     return Fraction(1 << power) if power >= 0 else Fraction(1, 1 << -power)
@@ -52,9 +50,7 @@ def ulp_distance(a: float, b: float, fmt: NumberFormat) -> int:
     Raises FormatError where either is NaN or is not a number of `fmt`.
     """
     if math.isnan(a) or math.isnan(b):
-        raise FormatError(
-            f"expected two numbers of {fmt.name}, found {a!r} and {b!r}; compare a NaN by to_bits"
-        )
+        raise FormatError(f"expected two numbers of {fmt.name}, found {a!r} and {b!r}; compare a NaN by to_bits")
     return abs(_rank(a, fmt) - _rank(b, fmt))
 
 

@@ -106,30 +106,46 @@ def scan(frames: list[FrameType]) -> Iterator[tuple[str, Any]]:
 _INTERESTING = (Tensor, torch.nn.Module, torch.optim.Optimizer)
 
 
+_SKIP, _ITSELF, _SEQUENCE, _DICT, _OBJECT = range(5)
+_kind_of: dict[type, int] = {}
+
+
+def _classify(kind: type) -> int:
+    if issubclass(kind, _INTERESTING):
+        found = _ITSELF
+    elif kind in (list, tuple):
+        found = _SEQUENCE
+    elif kind is dict:
+        found = _DICT
+    else:
+        code = getattr(getattr(kind, "__init__", None), "__code__", None)
+        found = _OBJECT if code is not None and is_user_code(code) else _SKIP
+    _kind_of[kind] = found
+    return found
+
+
 def _scan_space(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in list(space.items())[:_MOST]:
-        if name.startswith("__"):
+        kind = _kind_of.get(type(value))
+        if kind is None:
+            kind = _classify(type(value))
+        if kind == _SKIP or name.startswith("__"):
             continue
-        kind = type(value)
-        if kind in (int, float, str, bool, type(None)):
-            continue
-        if isinstance(value, _INTERESTING):
+        if kind == _ITSELF:
             yield name, value
-        elif kind in (list, tuple) and 0 < len(value) <= 256 and isinstance(value[0], _INTERESTING):
-            for i, each in enumerate(value):
-                yield f"{name}[{i}]", each
-        elif kind is dict:
-            for key, each in list(value.items())[:256]:  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        elif kind == _SEQUENCE:
+            if 0 < len(value) <= 256 and isinstance(value[0], _INTERESTING):
+                for i, each in enumerate(value):
+                    yield f"{name}[{i}]", each
+        elif kind == _DICT:
+            for key, each in list(value.items())[:256]:
                 if isinstance(each, _INTERESTING) and isinstance(key, (str, int)):
                     yield f"{name}[{key!r}]", each
-        elif name != "self" or not isinstance(value, torch.nn.Module):
+        else:
             yield from _scan_object(name, value)
 
 
 def _scan_object(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    code = getattr(getattr(type(value), "__init__", None), "__code__", None)
-    if code is None or not is_user_code(code):
-        return
     for key, each in list(getattr(value, "__dict__", {}).items())[:256]:
         if isinstance(each, _INTERESTING):
             yield f"{name}.{key}", each

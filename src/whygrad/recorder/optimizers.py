@@ -67,22 +67,23 @@ def before_step(optimizer: Any, number: int, tape: Tape) -> RawOptimizerCall:
 
 def _copy(tensors: list[Tensor], tape: Tape) -> None:
     index = tape.index
-    storages = [t.untyped_storage() for t in tensors]
-    tape.writes.order += [(index, s._cdata) for s in storages]
+    known = [tape.memory(tensor) for tensor in tensors]
+    tape.writes.order += [(index, key) for key, _ in known]
     if not tape.keeping:
-        needed = [(t, s) for t, s in zip(tensors, storages, strict=True) if tape.still_needed(s._cdata)]
-        tensors, storages = [t for t, _ in needed], [s for _, s in needed]
+        needed = [i for i, (key, _) in enumerate(known) if tape.still_needed(key)]
+        tensors, known = [tensors[i] for i in needed], [known[i] for i in needed]
     if not tensors:
         return
-    if all(t.nbytes == s.nbytes() for t, s in zip(tensors, storages, strict=True)):
-        olds = _foreach_clone(tensors) if _foreach_clone else [t.clone() for t in tensors]
-        for old, storage in zip(olds, storages, strict=True):
-            tape.cloned += old.nbytes
-            tape.writes.add(storage._cdata, Before(index, None, old))
-    else:
-        for tensor, storage in zip(tensors, storages, strict=True):
-            whole = tensor.nbytes == storage.nbytes()
-            tape.writes.add(storage._cdata, Before(index, None if whole else tensor.detach(), tensor.detach().clone()))
+    olds = _foreach_clone(tensors) if _foreach_clone else [t.clone() for t in tensors]
+    log = tape.writes.log
+    for tensor, old, (key, whole) in zip(tensors, olds, known, strict=True):
+        tape.cloned += old.nbytes
+        before = Before(index, None if whole else tensor.detach(), old)
+        entries = log.get(key)
+        if entries is None:
+            log[key] = [before]
+        else:
+            entries.append(before)
 
 
 def after_step(optimizer: Any, call: RawOptimizerCall, tape: Tape) -> None:

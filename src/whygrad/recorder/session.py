@@ -386,6 +386,8 @@ class Session(Tape):
         self.held = self.cloned = 0
         self.limit = self.keep.budget
         self.number += complete
+        if len(self._memories) > 4 * len(self.leaves) + 64:
+            self._memories.clear()  # an optimizer made anew leaves its state behind
         self.holding = True
         self.keeping = self.keeper.wants(self.number)
         self._waiting_until = None

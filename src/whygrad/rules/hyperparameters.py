@@ -58,7 +58,10 @@ class Constants:
     def _decay(self) -> Iterator[tuple[float, Build]]:
         lr, decay = self._plain("lr"), self._plain("weight_decay")
         if lr is not None and decay:
-            yield 1 - lr * decay, lambda c: Bin("-", Num(1), Bin("*", c.hyper("lr", lr), c.hyper("weight_decay", decay)))
+            yield (
+                1 - lr * decay,
+                lambda c: Bin("-", Num(1), Bin("*", c.hyper("lr", lr), c.hyper("weight_decay", decay))),
+            )
 
     def _corrections(self, beta1: float, beta2: float) -> Iterator[tuple[float, Build]]:
         lr, t = self._plain("lr"), self.t
@@ -85,5 +88,7 @@ def _written(call: OpCall) -> str:
     storage = call.step.values[refs[0]].storage
     for name in call.step.names:
         if call.step.values[name.value].storage == storage:
-            return name.text if name.kind.startswith("state") else "gradient" if name.kind == "gradient" else "parameter"
+            return (
+                name.text if name.kind.startswith("state") else "gradient" if name.kind == "gradient" else "parameter"
+            )
     return ""

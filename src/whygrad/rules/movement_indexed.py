@@ -9,7 +9,7 @@ import numpy as np
 from whygrad.rules.activations import add
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Case, Dot, Expr, Num
-from whygrad.rules.registry import rule
+from whygrad.rules.registry import Unruled, rule
 from whygrad.trace.model import Ref
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +58,7 @@ def embedding_dense_backward(c: OpCall, i: Index) -> Expr:
         return Case("it is the padding row", Num(0), "Σ g")
     places = np.argwhere(index == i[0])
     if c.arg(4):
-        raise NotImplementedError("gradients scaled by frequency")
+        raise Unruled("gradients scaled by frequency")
     if not len(places):
         return Case("no index looked this row up", Num(0), "Σ g")
     return Dot(g.at(np.column_stack([places, np.full(len(places), i[1])])))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Literal
 
 from whygrad.rules.call import Index, OpCall
 from whygrad.rules.expr import Expr
+
+
+class Unruled(Exception):
+    """A rule does not cover this call of its op: the op is opaque here, for the reason given."""
+
 
 RuleFunction = Callable[[OpCall, Index], Expr]
 Rounds = Literal["once", "each", "either", "float16", "bfloat16"]
@@ -39,7 +45,6 @@ _MODULES = (
     "pointwise", "linear", "reductions", "activations", "softmax", "losses", "losses_classes", "dropout",
     "movement", "movement_indexed", "selections", "casts", "factories",
 )  # fmt: skip
-_loaded = False
 
 
 def rule(*ops: str, rounds: Rounds = "once", output: int = 0) -> Callable[[RuleFunction], RuleFunction]:
@@ -79,9 +84,8 @@ def all_rules() -> dict[tuple[str, int], Rule]:
     return dict(_RULES)
 
 
+@cache
 def _load() -> None:
-    global _loaded
-    if not _loaded:
-        _loaded = True
-        for name in _MODULES:
-            import_module(f"whygrad.rules.{name}")
+    """Import the rooms' files, each of which enters its rules, once."""
+    for name in _MODULES:
+        import_module(f"whygrad.rules.{name}")

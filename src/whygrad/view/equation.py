@@ -367,7 +367,11 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
 
 
 def _numeric_term(dot: Dot, factors: list[Piece], derivation: Derivation) -> Piece:
-    return _product(factors) if dot.term is None else write(dot.term, _inside(factors, _numbers(derivation), len(dot.more)))
+    return (
+        _product(factors)
+        if dot.term is None
+        else write(dot.term, _inside(factors, _numbers(derivation), len(dot.more)))
+    )
 
 
 def _rest(info: SumInfo) -> str:

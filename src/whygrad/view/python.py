@@ -23,9 +23,9 @@ from whygrad.explain.derivation import Derivation
 from whygrad.explain.evaluate import ELEMENTARY
 from whygrad.floats import FORMATS, round_to, ulp_distance
 from whygrad.rules.expr import Call, Dot, Expr, Kernel, walk
-from whygrad.view.python_sums import MOST_TERMS, long_sum
+from whygrad.view.python_sums import MOST_TERMS, long_sum, short_sum
 from whygrad.view.python_torch import torch_sources
-from whygrad.view.python_write import SUMS, Program, Way, short_sum
+from whygrad.view.python_write import SUMS, Program, Way
 
 __all__ = ["PythonForm", "derivation_python", "python_form"]
 

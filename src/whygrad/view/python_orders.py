@@ -95,7 +95,7 @@ def _panels(pattern: Panels, n: int, prefix: str) -> Steps:
     found, at, parts = Steps(""), 0, list[str]()
     for number, end in enumerate(pattern.ends(n)):
         if isinstance(pattern.inner, Lanes):
-            inner = _lanes(pattern.inner, at, end - at, f"{prefix}{number}_")
+            inner = _lanes(pattern.inner, at, end - at, f"{prefix}panel_{number}_")
             found.lines += inner.lines
             found.helpers |= inner.helpers
             parts.append(inner.order)

@@ -1,6 +1,7 @@
-"""A long sum as a Python program: its terms as numpy arrays, exact, and the order of its additions as data.
+"""Sums in a Python program. A short one is written term by term; of a long one the terms are numpy arrays, exact, and
+the order of the additions is data.
 
-The order is the one that gave the recorded bits (`Checked.found`); a straight chain is a plain loop, every other
+That order is the one that gave the recorded bits (`Checked.found`); a straight chain is a plain loop, every other
 pattern a tree that one short function walks (`whygrad.view.python_orders`).
 """
 
@@ -19,9 +20,10 @@ from whygrad.rules.expr import Dot, Series
 from whygrad.view.equation import _running as running
 from whygrad.view.python_helpers import add_up_source
 from whygrad.view.python_orders import steps_of
-from whygrad.view.python_write import Program, comment_line
+from whygrad.view.python_text import comment_line
+from whygrad.view.python_write import Program
 
-__all__ = ["MOST_TERMS", "long_sum"]
+__all__ = ["MOST_TERMS", "long_sum", "short_sum"]
 
 Array = np.ndarray[Any, Any]
 
@@ -42,6 +44,50 @@ class _Terms:
     def onto(self, total: str, k: str) -> str:
         """`total` and term `k`."""
         return f"fma({self.a}[{k}], {self.b}[{k}], {total})" if self.b else f"{total} + {self.a}[{k}]"
+
+
+def short_sum(program: Program, dot: Dot) -> str:
+    """A sum all of whose terms are operands, as one expression. Raises OpaqueError where they are not."""
+    info, way = program.derivation.sum, program.way
+    if info is None or not info.terms:
+        raise OpaqueError(
+            f"the answer for {program.derivation.address} does not hold the terms of its sum; ask its operands"
+        )
+    terms = [_term(program, dot, term.factors) for term in sorted(info.terms, key=lambda t: t.place)]
+    start = None if dot.init is None else program.write(dot.init)
+    if way.sum == "exact":
+        parts = [" * ".join(f"Fraction(float({x}))" for x in term) for term in terms]
+        parts += [] if start is None else [f"Fraction(float({start}))"]
+        return f"{program.width}({program.round_exact(' + '.join(parts), way.width)})"
+    first = way.sum.endswith("first")
+    total = start if first else None
+    for term in terms:
+        total = _add_term(program, total, term)
+    assert total is not None, "a sum has terms"
+    return total if first or start is None else f"({total} + {start})"
+
+
+def _term(program: Program, dot: Dot, factors: tuple[int, ...]) -> list[str]:
+    """What is multiplied to make one term of the sum."""
+    if dot.term is None:
+        return [program.name(k) for k in factors]
+    more = len(factors) - len(dot.more)
+
+    def element(k: int) -> str:
+        return program.name(factors[more - 1 - k] if k < 0 else factors[min(k, more - 1)])
+
+    plain, program.element = program.element, element
+    text = program.write(dot.term)
+    program.element = plain
+    return [text]
+
+
+def _add_term(program: Program, total: str | None, term: list[str]) -> str:
+    if total is None:
+        return f"({' * '.join(term)})"
+    if program.way.sum.startswith("fused") and len(term) == 2:
+        return program.fma(term[0], term[1], total)
+    return f"({total} + {' * '.join(term)})"
 
 
 def long_sum(program: Program, dot: Dot) -> str:
@@ -88,9 +134,7 @@ def _define(program: Program, dot: Dot, series: list[Series], arrays: list[Array
             names.append(known[key])
             continue
         label = shown[number] if shown else ""
-        name = program.identifier(
-            label.partition("[")[0] if label not in ("", "…") else "abcdefg"[min(number, 6)] + "s"
-        )
+        name = program.identifier(label.partition("[")[0] if label not in ("", "…") else f"series_{number + 1}")
         comment = f"  # {comment_line(label)}" if label not in ("", "…") else ""
         program.before += _array(program, name, values, comment)
         names.append(name)

@@ -16,7 +16,7 @@ from whygrad.explain.derivation import Derivation
 from whygrad.rules.call import Index
 from whygrad.rules.expr import Dot, Expr, Var, walk
 from whygrad.trace.model import Arg, Ref, Token, Value
-from whygrad.view.python_write import first_line, last_lines, literal
+from whygrad.view.python_text import first_line, last_lines, literal
 
 __all__ = ["torch_sources"]
 
@@ -111,9 +111,8 @@ def _element(derivation: Derivation, checked: Checked) -> Iterator[str]:
     op, call = checked.call.op, checked.call
     named: dict[int, Index] = {}
     for key in call.operands:
-        if isinstance(key, tuple):
-            if named.setdefault(key[0], key[1]) != key[1]:
-                return
+        if isinstance(key, tuple) and named.setdefault(key[0], key[1]) != key[1]:
+            return
     for count in _REPEATED:
         arguments: list[str] = []
         for arg in op.args:

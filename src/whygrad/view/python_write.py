@@ -1,8 +1,7 @@
 """An equation written out as Python statements, in one of a few ways of rounding and adding.
 
-A `Way` says how; `Program` writes. How a sum is written is handed in: term by term where all terms are named
-(`short_sum`), or over whole arrays (`whygrad.view.python_sums`). `whygrad.view.python` runs what is written here and
-chooses.
+A `Way` says how; `Program` writes. How a sum is written is handed in (`whygrad.view.python_sums`): term by term where
+all terms are named, or over whole arrays. `whygrad.view.python` runs what is written here and chooses.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from whygrad.floats import FORMATS
 from whygrad.floats.summation import Order
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.equation import symbolic
-from whygrad.view.numbers import exact_text, hex_text, number
 from whygrad.view.python_helpers import HELPERS, IMPORTS, fma_source, format_source
+from whygrad.view.python_text import (
+    GREEK,
+    TAKEN,
+    TAKEN_BY_SUMS,
+    bare,
+    comment_line,
+    distinct,
+    double_text,
+    first_line,
+    last_lines,
+    literal,
+)
 
-__all__ = [
-    "SUMS",
-    "Program",
-    "Sum",
-    "SumWriter",
-    "Way",
-    "comment_line",
-    "first_line",
-    "last_lines",
-    "literal",
-    "short_sum",
-]
+__all__ = ["SUMS", "Program", "Sum", "SumWriter", "Way"]
 
 Sum: TypeAlias = Literal["chain, start last", "chain, start first", "fused, start first", "fused, start last", "exact"]
 SUMS: tuple[Sum, ...] = (
@@ -84,18 +83,18 @@ class Program:
         self.used: set[int] = set()
         self.element: Callable[[int], str] | None = None
         self.formats: set[str] = set()
-        self.taken: set[str] = set(_TAKEN_BY_SUMS if way.found else _TAKEN)
+        self.taken: set[str] = set(TAKEN_BY_SUMS if way.found else TAKEN)
         self.own: set[str] = set()
         self.names = [self.identifier(o.label or o.address) for o in derivation.operands]
 
     def identifier(self, label: str) -> str:
         """A valid Python name after a label, distinct from all others of this program."""
-        text = re.sub(r"\W+", "_", label.translate(_GREEK), flags=re.ASCII).strip("_")
-        return _distinct(f"x_{text}" if not text or text[0].isdigit() else text, self.taken)
+        text = re.sub(r"\W+", "_", label.translate(GREEK), flags=re.ASCII).strip("_")
+        return distinct(f"x_{text}" if not text or text[0].isdigit() else text, self.taken)
 
     def new(self, name: str) -> str:
-        """A name of the program's own: one of `_TAKEN_BY_SUMS`, numbered from its second use on."""
-        return _distinct(name, self.own)
+        """A name of the program's own: one of `TAKEN_BY_SUMS`, numbered from its second use on."""
+        return distinct(name, self.own)
 
     def source(self) -> str:
         """The text. Raises OpaqueError where a function has no form in Python."""
@@ -141,6 +140,7 @@ class Program:
 
     def _rounded_result(self, body: str) -> str:
         fmt = self.derivation.format
+        body = bare(body) if self.way.found else body
         if fmt == self.way.width:
             return f"float({body})"
         if fmt in _NUMPY:
@@ -202,7 +202,7 @@ class Program:
         operands = {
             self.names[e.k]: float(self.derivation.operands[e.k].value) for e in walk(expr) if isinstance(e, Var)
         }
-        text = _double_text(expr, self.names)
+        text = double_text(expr, self.names)
         try:
             if text and eval(text, {"math": math}, operands) == value:
                 self.used |= {e.k for e in walk(expr) if isinstance(e, Var)}
@@ -243,6 +243,7 @@ class Program:
 
     def to_format(self, inner: str, fmt: str) -> str:
         """`inner` rounded to a format, as a number of the width."""
+        inner = bare(inner) if self.way.found else inner
         if fmt in _NUMPY:
             return f"{self.width}({_NUMPY[fmt]}({inner}))"
         if self.way.found:
@@ -293,80 +294,6 @@ class Program:
 SumWriter: TypeAlias = Callable[[Program, Dot], str]
 
 
-def short_sum(program: Program, dot: Dot) -> str:
-    """A sum all of whose terms are operands, as one expression. Raises OpaqueError where they are not."""
-    info, way = program.derivation.sum, program.way
-    if info is None or not info.terms:
-        raise OpaqueError(
-            f"the answer for {program.derivation.address} does not hold the terms of its sum; ask its operands"
-        )
-    terms = [_term(program, dot, term.factors) for term in sorted(info.terms, key=lambda t: t.place)]
-    start = None if dot.init is None else program.write(dot.init)
-    if way.sum == "exact":
-        parts = [" * ".join(f"Fraction(float({x}))" for x in term) for term in terms]
-        parts += [] if start is None else [f"Fraction(float({start}))"]
-        return f"{program.width}({program.round_exact(' + '.join(parts), way.width)})"
-    first = way.sum.endswith("first")
-    total = start if first else None
-    for term in terms:
-        total = _add_term(program, total, term)
-    assert total is not None, "a sum has terms"
-    return total if first or start is None else f"({total} + {start})"
-
-
-def _term(program: Program, dot: Dot, factors: tuple[int, ...]) -> list[str]:
-    """What is multiplied to make one term of the sum."""
-    if dot.term is None:
-        return [program.name(k) for k in factors]
-    more = len(factors) - len(dot.more)
-
-    def element(k: int) -> str:
-        return program.name(factors[more - 1 - k] if k < 0 else factors[min(k, more - 1)])
-
-    plain, program.element = program.element, element
-    text = program.write(dot.term)
-    program.element = plain
-    return [text]
-
-
-def _add_term(program: Program, total: str | None, term: list[str]) -> str:
-    if total is None:
-        return f"({' * '.join(term)})"
-    if program.way.sum.startswith("fused") and len(term) == 2:
-        return program.fma(term[0], term[1], total)
-    return f"({total} + {' * '.join(term)})"
-
-
-def first_line(derivation: Derivation) -> str:
-    """What the program computes, as a comment."""
-    return f"# {derivation.address} = {comment_line(symbolic(derivation))}"
-
-
-def last_lines(derivation: Derivation, expression: str) -> list[str]:
-    """The statement that leaves the result, and the recorded number as a comment."""
-    result = f"result = {expression}  # {number(derivation.value, derivation.format)}"
-    bits = hex_text(derivation.value, derivation.format)
-    return [result, *([f"# exactly {exact_text(derivation.value)}, bits {bits}"] if bits else [])]
-
-
-def literal(value: float) -> str:
-    """A float's text in a program; it reads back to the very number."""
-    return repr(value) if math.isfinite(value) else f'float("{value!r}")'
-
-
-def comment_line(text: str) -> str:
-    """Text fit for a comment."""
-    return " ".join(text.split())
-
-
-def _distinct(text: str, taken: set[str]) -> str:
-    plain, count = text, 2
-    while text in taken:
-        text, count = f"{plain}_{count}", count + 1
-    taken.add(text)
-    return text
-
-
 def _is_wide(expr: Expr) -> bool:
     return isinstance(expr, Round) and expr.format == "float32"
 
@@ -375,59 +302,3 @@ def _body(kernel: Kernel, way: Way) -> Expr:
     """The formula of the kernel's body that was found; of one that is known by name, its mathematics."""
     named = 1 if way.width == "float64" else max(1, 2 * len(kernel.names))
     return kernel.formula if way.body < named else kernel.others[min(way.body - named, len(kernel.others) - 1)]
-
-
-def _double_text(expr: Expr, names: list[str]) -> str:
-    """`expr` in Python's own numbers; empty for what has no such form."""
-    match expr:
-        case Var(k):
-            return names[k]
-        case Num(value, _):
-            return str(int(value)) if float(value).is_integer() else repr(float(value))
-        case Neg(a):
-            return f"-{_double_text(a, names)}"
-        case Bin(op, a, b):
-            return f"({_double_text(a, names)} {op} {_double_text(b, names)})"
-        case Call("sqrt", (a,), _):
-            return f"math.sqrt({_double_text(a, names)})"
-        case Python(a, _):
-            return _double_text(a, names)
-        case _:
-            return ""
-
-
-_GREEK = str.maketrans({"∂": "d", "β": "beta", "ε": "eps", "λ": "lambda", "₁": "1", "₂": "2", "−": "minus_"})
-_TAKEN = frozenset({
-    "np", "math", "torch", "result", "rounded", "Fraction", "f16", "f32", "f64", "lambda", "float", "abs", "max", "min",
-})  # fmt: skip
-_TAKEN_BY_SUMS = _TAKEN | {
-    *"abcefklxyzuv",
-    *FORMATS,
-    "fma",
-    "flushed",
-    "halves",
-    "neighbours",
-    "add_up",
-    "total",
-    "terms",
-    "order",
-    "lanes",
-    "vector",
-    "running",
-    "levels",
-    "level",
-    "range",
-    "tuple",
-    "zip",
-    "isinstance",
-    "items",
-    "item",
-    "part",
-    "parts",
-    "pairs",
-    "len",
-    "list",
-    "round",
-    "zero",
-    "row",
-}
