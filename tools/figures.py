@@ -38,11 +38,11 @@ def main() -> None:
 def figures() -> Iterator[tuple[str, str]]:
     """Each figure's file name and content."""
     command = 'whygrad why neuron.why "linear.weight[0,0]@0"'
-    answer = neuron_answer("linear.weight[0,0]@0", depth=2)
+    answer = neuron_answer("linear.weight[0,0]@0", depth=None)
     yield "why-weight.svg", svg_of(Text.assemble(("$ ", "dim"), command, "\n\n", answer), f"$ {command}")
 
 
-def neuron_answer(address: str, depth: int) -> Text:
+def neuron_answer(address: str, depth: int | None) -> Text:
     """What `whygrad why` draws for a number of the demo, saved and loaded as the command does."""
     import torch
 
