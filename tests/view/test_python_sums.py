@@ -177,7 +177,9 @@ def patterns() -> st.SearchStrategy[Pattern]:
     lanes = st.one_of(
         st.builds(Lanes, width, registers, peel, st.sampled_from([0, 8, 64]), joins, across),
         st.builds(Lanes, width, registers, peel, st.just(0), joins, across, full),
-        st.builds(Lanes, width, st.just(4), peel, st.just(0), joins, across, st.just("lane 0"), st.sampled_from([1, 2])),
+        st.builds(
+            Lanes, width, st.just(4), peel, st.just(0), joins, across, st.just("lane 0"), st.sampled_from([1, 2])
+        ),
     )
     after = st.builds(Lanes, width, st.sampled_from([1, 2]))
     inner = st.one_of(st.just(Chain()), st.just(Pairs()), after)

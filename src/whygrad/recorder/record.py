@@ -12,7 +12,7 @@ from whygrad.recorder.live import LiveRun
 from whygrad.recorder.policy import parse_keep
 from whygrad.recorder.session import Session, is_recording
 from whygrad.recorder.settle import settle
-from whygrad.recorder.tracebacks import without_whygrad
+from whygrad.recorder.tracebacks import as_unwatched
 from whygrad.trace.store import Trace
 
 
@@ -39,7 +39,7 @@ class Recording:
             self._live_trace(self._info)
         self.status = "ok" if error is None else "exception"
         if error is not None:
-            error.__traceback__ = without_whygrad(error.__traceback__)
+            as_unwatched(error)
 
     def trace(self) -> Trace:
         """The run up to now; the same object until another step was finished."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from whygrad.errors import ScriptError
 from whygrad.recorder.policy import Keep
-from whygrad.recorder.script_traceback import as_unwatched
+from whygrad.recorder.tracebacks import as_unwatched
 
 if TYPE_CHECKING:
     from whygrad.recorder.script_record import Recording

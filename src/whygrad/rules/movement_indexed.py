@@ -12,6 +12,8 @@ from whygrad.rules.expr import Case, Dot, Expr, Num
 from whygrad.rules.registry import Unruled, rule
 from whygrad.trace.model import Ref
 
+_WRITTEN_OUT = 16
+
 Array = np.ndarray[Any, Any]
 
 
@@ -49,7 +51,7 @@ def embedding(c: OpCall, i: Index) -> Expr:
     return c.t(0)[(int(c.t(1).item(i[:-1])), i[-1])]
 
 
-@rule("aten.embedding_dense_backward")
+@rule("aten.embedding_dense_backward", rounds="either")
 def embedding_dense_backward(c: OpCall, i: Index) -> Expr:
     """`∂weight[v, d] = Σ g[…, d]` over the places that looked up row v; 0 for the padding row
     (aten/src/ATen/native/Embedding.cpp)."""
@@ -61,7 +63,12 @@ def embedding_dense_backward(c: OpCall, i: Index) -> Expr:
         raise Unruled("gradients scaled by frequency")
     if not len(places):
         return Case("no index looked this row up", Num(0), "Σ g")
-    return Dot(g.at(np.column_stack([places, np.full(len(places), i[1])])))
+    if len(places) > _WRITTEN_OUT:
+        return Dot(g.at(np.column_stack([places, np.full(len(places), i[-1])])))
+    total: Expr = g[(*places[0], i[-1])]
+    for place in places[1:]:
+        total = add(total, g[(*place, i[-1])])
+    return total
 
 
 def _sources(c: OpCall, x: Operand) -> Array:
@@ -115,7 +122,7 @@ def scatter(c: OpCall, i: Index) -> Expr:
     return Case("an index names it", c.t(3)[hits[-1]] if c.has(3) else c.number(3), "x")
 
 
-@rule("aten.scatter_add", rounds="each")
+@rule("aten.scatter_add", rounds="either")
 def scatter_add(c: OpCall, i: Index) -> Expr:
     """`y[…, index[…, k, …], …] += src[…, k, …]`."""
     total: Expr = c.t(0)[i]
