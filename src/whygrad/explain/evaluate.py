@@ -11,7 +11,7 @@ import numpy as np
 
 from whygrad.floats import NumberFormat, fma, number_format, round_to, ulp_distance
 from whygrad.floats import elementary_composites as composites
-from whygrad.floats.elementary import Variant, evaluate, variants
+from whygrad.floats.elementary import Variant, evaluate, evaluate_array, variants
 from whygrad.floats.elementary_arithmetic import SCALAR
 from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
@@ -189,6 +189,12 @@ class _Evaluator:
     def terms(self, term: Expr, a: Array, b: Array | None, more: Sequence[Array] = ()) -> Array:
         # In a term, Var(0) and Var(1) are the series' elements, the equation's own variables come after them, and those of
         # further series count from the end: Var(-1), Var(-2).
+        if self.width.name in _NUMPY and not self.ways.fused:
+            series = [a, a if b is None else b, *self.inputs.values, *reversed(more)]
+            with np.errstate(all="ignore"):
+                at_once = self.vector(term, series)
+            if at_once is not None:
+                return np.broadcast_to(at_once.astype(np.float64), a.shape)
         values = self.inputs.values
         found: list[float] = []
         for i in range(len(a)):
@@ -199,7 +205,33 @@ class _Evaluator:
         self.inputs.values = values
         return np.array(found)
 
+    def vector(self, expr: Expr, series: Sequence[Array | float]) -> Array | None:
+        """`run` for all terms at once, in numpy's own arithmetic of the width, which rounds every operation once; None for
+        what is not written so."""
+        kind = _NUMPY[self.width.name]
+        match expr:
+            case Var(k):
+                return np.asarray(series[k], dtype=kind)
+            case Num(value, _):
+                return np.asarray(value, dtype=kind)
+            case Neg(a):
+                inner = self.vector(a, series)
+                return None if inner is None else -inner
+            case Bin(op, a, b) if op in _UFUNCS:
+                left, right = self.vector(a, series), self.vector(b, series)
+                return None if left is None or right is None else _UFUNCS[op](left, right)
+            case Call(name, (a,), _) if name in ELEMENTARY:
+                inner = self.vector(a, series)
+                if inner is None:
+                    return None
+                found = evaluate_array(name, (np.atleast_1d(inner),), self.width.name, pick(expr, self.ways))
+                return np.asarray(found, dtype=kind)
+            case _:
+                return None
 
+
+_NUMPY: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
+_UFUNCS: dict[str, Any] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
 _NARROW = ("float16", "bfloat16")
 
 

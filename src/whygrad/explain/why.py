@@ -19,10 +19,10 @@ from whygrad.explain.verdicts import Judge
 from whygrad.floats import FORMATS, number_format, to_bits
 from whygrad.rules.call import Hyper, Index
 from whygrad.rules.registry import Unruled
-from whygrad.trace.model import Value
-from whygrad.trace.store import Trace
+from whygrad.trace.model import UNWRITTEN, Value
+from whygrad.trace.store import Trace, uncollected
 
-DEFAULT_NODES = 24
+DEFAULT_NODES = 20
 DEFAULT_DEPTH = 8
 
 
@@ -42,7 +42,10 @@ class Explainer:
         Raises AddressError, StepNotKept, ValueDropped.
         """
         hyper = self._asked.hyper(address)
-        return hyperparameter(hyper) if hyper is not None else self.explain(self._asked.place(address), depth)
+        if hyper is not None:
+            return hyperparameter(hyper)
+        with uncollected():
+            return self.explain(self._asked.place(address), depth)
 
     def at(self, step: int, value: Value, index: Index) -> Place:
         """The place of an element of a Value of a step."""
@@ -91,9 +94,11 @@ class Explainer:
         return replace(node, operands=inner)
 
     def _leaf(self, place: Place) -> Derivation:
-        """A node named and valued, not opened."""
+        """A node named and valued, not opened; no other step is read for it."""
         bare = self._bare(place)
-        if self.tracks.maker(place) is None and self.tracks.outside(place) is None:
+        while (outer := self.tracks.outside(place)) is not None:
+            place = outer
+        if place.value.version == UNWRITTEN:
             return replace(bare, verdict=Verdict("given", reason=_given(bare)))
         return replace(bare, more=True, verdict=Verdict("not asked"))
 

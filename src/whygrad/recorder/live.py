@@ -11,7 +11,7 @@ from whygrad.recorder.build import build_step
 from whygrad.recorder.session import Session
 from whygrad.trace.history import History
 from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo, Value
-from whygrad.trace.store import Trace
+from whygrad.trace.store import Trace, uncollected
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +29,7 @@ class LiveRun:
     def trace(self, info: RunInfo) -> Trace:
         """The run up to now. Steps that are still being recorded are not part of it."""
         session = self.session
-        with session.lock:
+        with session.lock, uncollected():
             closed = list(session.closed)
             for raw in closed[self._done :]:
                 if raw.keep:

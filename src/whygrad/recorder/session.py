@@ -250,6 +250,12 @@ class Session(Tape):
         call = self._call
         if call is not None:
             after_step(optimizer, call, self)
+        elif not self._paused:
+            self._pause()
+        if self._had_backward:
+            for leaf in self._used.values():
+                self._snapshot(leaf)
+                leaf.version = leaf.tensor._version
         self._resume()
         self.region = -1
         if self._had_backward:
@@ -257,11 +263,6 @@ class Session(Tape):
             self._update_end = self.index
             if call is None:
                 self._see_state(optimizer)
-            self._pause()
-            for leaf in self._used.values():
-                self._snapshot(leaf)
-                leaf.version = leaf.tensor._version
-            self._resume()
 
     def _pause(self) -> None:
         """Stop watching; nobody may read a closed step's memory until `_resume`."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_right
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -14,6 +17,19 @@ from whygrad.trace.history import History
 from whygrad.trace.model import UNWRITTEN, Chunk, Op, RunInfo, Step, StepInfo, Value
 
 Array = np.ndarray[Any, Any]
+
+
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Without the cyclic garbage collector: many small records are about to be made, none of them garbage, and each
+    thousand would have it walk everything that the program holds."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class StepSource(Protocol):
@@ -46,7 +62,8 @@ class Trace:
             info = next((each for each in self.index if each.number == number), None)
             if info is None or not info.kept:
                 raise StepNotKept(self.why_not_kept(number))
-            found = self._steps[number] = self.source.load_step(number)
+            with uncollected():
+                found = self._steps[number] = self.source.load_step(number)
         return found
 
     def why_not_kept(self, number: int) -> str:
