@@ -66,7 +66,7 @@ def neuron(dtype: torch.dtype = torch.float16) -> Program:
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "silu": nn.SiLU, "elu": nn.ELU,
-    "softplus": nn.Softplus, "leaky_relu": nn.LeakyReLU, "hardswish": nn.Hardswish, "mish": nn.Mish,
+    "softplus": nn.Softplus, "leaky_relu": nn.LeakyReLU,
 }  # fmt: skip
 LOSSES: Mapping[str, Callable[[], nn.Module]] = {
     "cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss, "l1": nn.L1Loss, "smooth_l1": nn.SmoothL1Loss,

@@ -258,12 +258,12 @@ def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] |
 
 
 def mapped_terms(dot: Dot, inputs: Inputs) -> Array:
-    """The mapped terms of a `Dot`, in double precision."""
+    """The mapped terms of a `Dot`, in double precision (functions by the C library: this is for size, not for bits)."""
     assert dot.term is not None
     a = inputs.series(dot.a.operand, dot.a.indices)
     b = None if dot.b is None else inputs.series(dot.b.operand, dot.b.indices)
     more = [inputs.series(s.operand, s.indices) for s in dot.more]
-    return _Evaluator(inputs, Ways(number_format("float64"))).terms(dot.term, a, b, more)
+    return _Evaluator(inputs, Ways(number_format("float64"), variant=1)).terms(dot.term, a, b, more)
 
 
 def arithmetic(op: str, a: float, b: float) -> float:

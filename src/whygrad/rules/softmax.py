@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from whygrad.rules.activations import div, mul, sub
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Call, Case, Dot, Expr, Kernel, Num, Round, Series, Var
@@ -22,8 +24,9 @@ def dim_of(c: OpCall, position: int) -> int:
 
 def largest(x: Operand, elements: Series, dim: int) -> tuple[Expr, int]:
     """The largest of a row as operand, and the operand's number (a NaN counts as largest)."""
-    values = [x.item(tuple(int(k) for k in at)) for at in elements.indices]
-    place = max(range(len(values)), key=lambda k: (values[k] != values[k], values[k]))
+    recorded = x.call.trace.content(x.call.step, x.value)
+    # argmax takes the first NaN, and the first of equals.
+    place = int(np.argmax(recorded[tuple(elements.indices.T)].astype(np.float64)))
     var = x[tuple(int(k) for k in elements.indices[place])]
     return Case("it is the largest of its row", var, "the largest"), var.k
 
