@@ -55,6 +55,10 @@ class _LiveRun(Run):
     def trace(self) -> Any:
         return self._recording.trace()
 
+    def why(self, what: Any, index: Any = None, *, depth: int | None = None) -> Derivation:
+        with self._recording.unwatched():
+            return super().why(what, index, depth=depth)
+
     def _why_tensor(self, tensor: Any, index: Any, depth: int | None) -> Any:
         step, value, where = self._recording.find(tensor, index)
         assert self._explainer is not None

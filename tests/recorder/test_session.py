@@ -246,3 +246,21 @@ def test_a_batch_of_a_large_data_set_does_not_copy_the_data_set() -> None:
     assert [run.why(f"input[{i}]@0", depth=0).value for i in range(4)] == [10, 11, 12, 13]
     step = run.trace.step(0)
     assert max(chunk.stop - chunk.start for chunk in step.chunks) < 100
+
+
+def test_a_why_asked_while_recording_leaves_no_trace() -> None:
+    def train(ask: bool) -> tuple[list[list[float]], list[int]]:
+        torch.manual_seed(0)
+        model = mlp(3, 4, 1)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        with whygrad.record() as run:
+            for i in range(4):
+                optimizer.zero_grad()
+                model(torch.ones(2, 3)).pow(2).mean().backward()
+                optimizer.step()
+                if ask and i == 2:
+                    assert run.why(f"0.weight[1,2]@{i - 1}", depth=9).verdict.kind == "same bits"
+        ops = [len(run.trace.step(n).ops) for n in run.steps]
+        return [p.detach().ravel().tolist() for p in model.parameters()], ops
+
+    assert train(ask=True) == train(ask=False)

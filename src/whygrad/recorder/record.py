@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from whygrad.errors import AddressError, WhygradError
 from whygrad.recorder.info import run_info
@@ -52,12 +55,21 @@ class Recording:
         return self._trace
 
     def _live_trace(self, info: Any) -> Trace:
-        from torch.utils._python_dispatch import _disable_current_modes
+        with self.unwatched():
+            return self._live.trace(info)
 
+    @contextmanager
+    def unwatched(self) -> Generator[None]:
+        """What runs here is no part of the program: a why asked while it is still being recorded."""
         if not is_recording():
-            return self._live.trace(info)
-        with _disable_current_modes():
-            return self._live.trace(info)
+            yield
+            return
+        self.session.suspended = True
+        try:
+            with _disable_current_modes():
+                yield
+        finally:
+            self.session.suspended = False
 
     def find(self, tensor: torch.Tensor, index: Any) -> tuple[int, Any, tuple[int, ...]]:
         """Step, Value and index of an element of a live tensor. Raises AddressError."""

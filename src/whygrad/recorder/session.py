@@ -61,6 +61,7 @@ class Session(Tape):
         self._leaf_names: dict[int, tuple[Tensor, str]] = {}
         self._call: RawOptimizerCall | None = None
         self._paused = False
+        self.suspended = False
         self._entered = False
         self._handles: list[Any] = []
         self._small: dict[int, tuple[Tensor, Tensor]] = {}
@@ -208,6 +209,8 @@ class Session(Tape):
     # ---- modules
 
     def _enter_module(self, module: Any, args: Any) -> None:
+        if self.suspended:
+            return
         self._resume()
         if not self._stack and not self.modules.knows(module):
             self.modules.add_root(module)
@@ -215,6 +218,8 @@ class Session(Tape):
         self.module = module
 
     def _leave_module(self, module: Any, args: Any, out: Any) -> None:
+        if self.suspended:
+            return
         stack = self._stack
         while stack and stack.pop() is not module:
             pass
@@ -225,6 +230,8 @@ class Session(Tape):
     # ---- optimizers
 
     def _before_optimizer(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.suspended:
+            return
         self._resume()
         self.in_backward = False
         rerun = can_be_rerun(optimizer, args, kwargs, self)
@@ -247,6 +254,8 @@ class Session(Tape):
             self._resume()
 
     def _after_optimizer(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.suspended:
+            return
         call = self._call
         if call is not None:
             after_step(optimizer, call, self)
