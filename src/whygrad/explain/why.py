@@ -22,7 +22,7 @@ from whygrad.rules.registry import Unruled
 from whygrad.trace.model import UNWRITTEN, Value
 from whygrad.trace.store import Trace, uncollected
 
-DEFAULT_NODES = 20
+DEFAULT_NODES = 12
 DEFAULT_DEPTH = 8
 
 
