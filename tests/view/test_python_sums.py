@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import whygrad
@@ -231,6 +231,8 @@ def summed(
 )  # fmt: skip
 def test_products_in_every_order(pattern: Pattern, n: int, fused: bool, init: Any, fmt: str, seed: int) -> None:
     """The oracle is the evaluation of the order that the explainer itself uses."""
+    # Only one running total can start from the bias; kernels of several lanes add it to the finished sum (rules/orders.py).
+    assume(init != "first" or isinstance(pattern, (Blocks, Chain, Panels)))
     order = Order(pattern, fused, init)
     bias = None if init == "none" else float(numbers(1, seed + 1, fmt)[0])
     assert gives_the_bits(summed(order, numbers(n, seed, fmt), numbers(n, seed + 2, fmt), bias, fmt))
