@@ -66,7 +66,6 @@ class Freezer:
         self._next_storage = 0
         self._next_value = 0
         self._next_chunk = 0
-        self._optimizers = 0
         self._ids: dict[tuple[Any, ...], int] = {}
         self._values: dict[int, Value] = {}
         self._wanted: dict[tuple[int, int, str], _Want] = {}

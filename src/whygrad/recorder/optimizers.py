@@ -75,15 +75,9 @@ def _copy(tensors: list[Tensor], tape: Tape) -> None:
     if not tensors:
         return
     olds = _foreach_clone(tensors) if _foreach_clone else [t.clone() for t in tensors]
-    log = tape.writes.log
     for tensor, old, (key, whole) in zip(tensors, olds, known, strict=True):
         tape.cloned += old.nbytes
-        before = Before(index, None if whole else tensor.detach(), old)
-        entries = log.get(key)
-        if entries is None:
-            log[key] = [before]
-        else:
-            entries.append(before)
+        tape.writes.add(key, Before(index, None if whole else tensor.detach(), old))
 
 
 def after_step(optimizer: Any, call: RawOptimizerCall, tape: Tape) -> None:
