@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from whygrad.errors import ValueDropped
-from whygrad.explain.evaluate import Found, Inputs, search
+from whygrad.explain.evaluate import Found, Inputs, Orders, search
 from whygrad.floats import FORMATS, NumberFormat, number_format
 from whygrad.floats.summation import Chain, Order
 from whygrad.rules.call import Hyper, Index, OpCall
@@ -78,7 +78,7 @@ class Checker:
         width = _width(rule, call, output)
         if fmt is None:
             return self._integer(call, rule, expr, inputs, target, width)
-        orders = self._ranked(call, rule, output, index, width) if _sums(expr) else ()
+        orders = self._ranked(call, rule, expr, output, index, width) if _sums(expr) else ()
         if target == 0 and any(isinstance(node, Dot) for node in walk(expr)):
             orders = (*orders, *_OF_ZEROS)
         found = search(expr, inputs, target, fmt, width, orders)
@@ -111,11 +111,11 @@ class Checker:
         tensors = [self.trace.content(call.step, call.step.values[v]) for v in call.tensors]
         return Inputs(values, tensors)
 
-    def _ranked(self, call: OpCall, rule: Rule, output: Value, index: Index, width: NumberFormat) -> tuple[Order, ...]:
+    def _ranked(self, call: OpCall, rule: Rule, expr: Expr, output: Value, index: Index, width: NumberFormat) -> Orders:
         """The orders of summation that may be tried on an element. Of a dozen orders one gives its bits by luck, so other
         elements decide, and the asked one has no say: where the order expected of each is right for all neighbours, it is
         the expected one; else what fits most of its row's neighbours, or of its column's."""
-        possible = candidates(kernel_call(call, index))
+        possible = _possible(call, expr, index)
         beside, below = _neighbours(index, output.shape)
         if len(possible) < 2 or not (beside or below):
             return possible
@@ -124,13 +124,10 @@ class Checker:
         near = (beside or below)[:4]
         key = (call.step.number, call.op.index, output.id, index[:-1], index[-1] // 4)
         if key not in self._as_expected:
-            self._as_expected[key] = all(
-                trial.gives(*self._sample(call, rule, at), float(recorded[at]), candidates(kernel_call(call, at))[0])
-                for at in near
-            )
+            self._as_expected[key] = all(self._first_fits(call, rule, at, trial, float(recorded[at])) for at in near)
         if self._as_expected[key]:
             return possible[:1]
-        fitting: list[Order] = []
+        fitting: list[Order | int] = []
         for group in (beside, below):
             samples = [(*self._sample(call, rule, at), float(recorded[at])) for at in group]
             scores = [sum(trial.gives(*sample, order) for sample in samples) for order in possible]
@@ -138,10 +135,20 @@ class Checker:
             fitting += [order for order, score in zip(possible, scores, strict=True) if best and score == best]
         return tuple(dict.fromkeys(fitting)) or possible[:1]
 
+    def _first_fits(self, call: OpCall, rule: Rule, at: Index, trial: _Trial, recorded: float) -> bool:
+        expr, inputs = self._sample(call, rule, at)
+        return trial.gives(expr, inputs, recorded, _possible(call, expr, at)[0])
+
     def _sample(self, call: OpCall, rule: Rule, index: Index) -> tuple[Expr, Inputs]:
         other = OpCall(self.trace, call.step, call.op, call.constants, call.output)
         expr = rule.function(other, index)
         return expr, self._inputs(other)
+
+
+def _possible(call: OpCall, expr: Expr, index: Index) -> Orders:
+    """The orders that an equation's sums may have: their own, or those of the op."""
+    own = max((len(node.orders) for node in walk(expr) if isinstance(node, Dot)), default=0)
+    return tuple(range(own)) if own else candidates(kernel_call(call, index))
 
 
 def position_of(op: Op, value: int) -> int:
@@ -181,7 +188,7 @@ class _Trial:
     format: NumberFormat
     width: NumberFormat
 
-    def gives(self, expr: Expr, inputs: Inputs, target: float, order: Order) -> bool:
+    def gives(self, expr: Expr, inputs: Inputs, target: float, order: Order | int) -> bool:
         """Whether an order of summation gives an element's bits."""
         found = search(expr, inputs, target, self.format, self.width, (order,))
         return found is not None and found.ulp == 0
@@ -208,7 +215,7 @@ def _sums(expr: Expr) -> bool:
 def _width(rule: Rule, call: OpCall, output: Value) -> NumberFormat:
     """The format to which each operation inside the kernel rounds."""
     name = output.dtype
-    if name not in FORMATS:
+    if name not in FORMATS or rule.rounds == "double":
         return number_format("float64")
     if rule.rounds in ("each", name) or name in ("float32", "float64"):
         return number_format(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
 from whygrad.floats.summation import NllCascade, Order
 from whygrad.floats.summation import evaluate as evaluate_sum
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var, walk
 
 Array = np.ndarray[Any, Any]
 ELEMENTARY = frozenset(
@@ -28,20 +28,27 @@ ELEMENTARY = frozenset(
 @dataclass(frozen=True)
 class Ways:
     """How to evaluate: where to round (`width`), whether a·b + c is fused, which algorithm of each elementary function,
-    which order of summation, which body of a kernel."""
+    which order of summation (`order` of all sums, or the `choice`-th of each sum's own), which body of a kernel."""
 
     width: NumberFormat
     fused: bool = False
     variant: int = 0
     order: Order | None = None
     body: int = 0
+    choice: int = 0
+
+    def order_of(self, dot: Dot) -> Order | None:
+        """The order of one sum; None: exactly, rounded once."""
+        return dot.orders[min(self.choice, len(dot.orders) - 1)] if dot.orders else self.order
 
     def describe(self, expr: Expr) -> str:
         """For users: what was chosen, only where there was a choice."""
         nodes = walk(expr)
         parts: list[str] = []
-        if self.order is not None and any(isinstance(n, Dot) and len(n.a) > 1 for n in nodes):
-            parts.append(f"summed as {self.order.name}")
+        orders = [self.order_of(n) for n in nodes if isinstance(n, Dot) and len(n.a) > 1]
+        named = dict.fromkeys(order.name for order in orders if order is not None)
+        if named:
+            parts.append(f"summed as {'; then as '.join(named)}")
         if self.fused:
             parts.append("products fused into sums (FMA)")
         for node in nodes:
@@ -120,6 +127,8 @@ class _Evaluator:
                 return round_to(self.run(a), number_format(name))
             case Case(_, value, _):
                 return self.run(value)
+            case In(name, a):
+                return _Evaluator(self.inputs, replace(self.ways, width=number_format(name))).run(a)
             case Bin():
                 return self.binary(expr)
             case Fma(a, b, c):
@@ -174,7 +183,7 @@ class _Evaluator:
             more = [self.inputs.series(s.operand, s.indices) for s in expr.more]
             a, b = self.terms(expr.term, a, b, more), None
         init = None if expr.init is None else self.run(expr.init)
-        order = self.ways.order
+        order = self.ways.order_of(expr)
         kind = np.float64 if self.width.name == "float64" else np.float32
         if order is None:
             products = a if b is None else a * b
@@ -311,7 +320,11 @@ def plain_function(name: str, args: list[float]) -> float:
                 raise ValueError(f"no function {name!r}")
 
 
-def ways_to_try(expr: Expr, width: NumberFormat, orders: tuple[Order, ...]) -> Iterator[Ways]:
+Orders: TypeAlias = "tuple[Order | int, ...]"
+"""What may be tried for the sums of an equation: an order for all of them, or the number of each sum's own."""
+
+
+def ways_to_try(expr: Expr, width: NumberFormat, orders: Orders) -> Iterator[Ways]:
     """Ways of evaluating, most likely first. The set is small on purpose: of many ways one is right by luck."""
     nodes = walk(expr)
     calls = [n for n in nodes if isinstance(n, Call) and n.name in ELEMENTARY and not n.variant]
@@ -324,14 +337,15 @@ def ways_to_try(expr: Expr, width: NumberFormat, orders: tuple[Order, ...]) -> I
         isinstance(n, Bin) and n.op in "+-" and any(isinstance(c, Bin) and c.op == "*" for c in (n.a, n.b))
         for n in nodes
     )
+    sums = [(None, each) if isinstance(each, int) else (each, 0) for each in orders] or [(None, 0)]
     for body in range(bodies):
         for variant in range(choices):
-            for order in orders or (None,):
-                yield Ways(width, False, variant, order, body)
+            for order, choice in sums:
+                yield Ways(width, False, variant, order, body, choice)
     if can_fuse:
         for variant in range(choices):
-            for order in orders or (None,):
-                yield Ways(width, True, variant, order)
+            for order, choice in sums:
+                yield Ways(width, True, variant, order, choice=choice)
 
 
 @dataclass(frozen=True)
@@ -344,7 +358,7 @@ class Found:
 
 
 def search(
-    expr: Expr, inputs: Inputs, target: float, out: NumberFormat, width: NumberFormat, orders: tuple[Order, ...]
+    expr: Expr, inputs: Inputs, target: float, out: NumberFormat, width: NumberFormat, orders: Orders
 ) -> Found | None:
     """Evaluate in every way until one gives the target's bits."""
     best: Found | None = None

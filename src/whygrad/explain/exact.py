@@ -10,7 +10,7 @@ import numpy as np
 
 from whygrad.explain.evaluate import Inputs
 from whygrad.floats import elementary
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var
 
 Exact = Any
 """A Fraction, or an mpmath number once something irrational came in."""
@@ -45,7 +45,7 @@ def _run(expr: Expr, values: list[Fraction | None], inputs: Inputs) -> Exact:
             return _finite(value)
         case Neg(a):
             return -_run(a, values, inputs)
-        case Round(a, _) | Case(_, a, _) | Kernel(formula=a):
+        case Round(a, _) | In(_, a) | Case(_, a, _) | Kernel(formula=a):
             return _run(a, values, inputs)
         case Fma(a, b, c):
             return _mul(_run(a, values, inputs), _run(b, values, inputs)) + _run(c, values, inputs)

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from whygrad.floats.summation import Order
+
 
 @dataclass(frozen=True, slots=True)
 class Var:
@@ -81,6 +83,15 @@ class Round:
     format: str
 
 
+@dataclass(frozen=True, slots=True)
+class In:
+    """`a`, computed in `format` (operations round to it) inside an equation of another width: a kernel that keeps some
+    numbers in double precision. Not rounded to the width of the rest: a `Round` around it does that."""
+
+    format: str
+    a: Expr
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """Many elements of one tensor: operand number `operand` of the op, and an (n, ndim) array of their indices."""
@@ -96,13 +107,16 @@ class Series:
 class Dot:
     """`Σ aᵢ·bᵢ (+ init)`; without `b`: `Σ aᵢ`. With `term`, an expression whose `Var(0)`, `Var(1)` stand for aᵢ and bᵢ
     and whose other Vars, from 2 on, are the equation's own, each term is that instead (`Σ exp(aᵢ − max)`, `Σ (aᵢ − bᵢ)²`).
-    A term of more than two tensors finds the elements of `more[0]`, `more[1]`, … as `Var(-1)`, `Var(-2)`, …"""
+    A term of more than two tensors finds the elements of `more[0]`, `more[1]`, … as `Var(-1)`, `Var(-2)`, …
+    `orders`: the orders of summation that this very sum may have had, most likely first; empty: those of the op
+    (`rules.orders`). Sums of one equation are tried together: the k-th order of each."""
 
     a: Series
     b: Series | None = None
     init: Expr | None = None
     term: Expr | None = None
     more: tuple[Series, ...] = ()
+    orders: tuple[Order, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,7 @@ class Drawn:
     text: str
 
 
-Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | Dot | Python | Kernel | Drawn"
+Expr: TypeAlias = "Var | Num | Bin | Neg | Fma | Call | Case | Round | In | Dot | Python | Kernel | Drawn"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
@@ -143,7 +157,7 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
         case Bin(_, a, b):
             return (a, b)
-        case Neg(a) | Round(a, _) | Python(a, _) | Kernel(formula=a):
+        case Neg(a) | Round(a, _) | In(_, a) | Python(a, _) | Kernel(formula=a):
             return (a,)
         case Fma(a, b, c):
             return (a, b, c)

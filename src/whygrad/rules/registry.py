@@ -17,15 +17,15 @@ class Unruled(Exception):
 
 
 RuleFunction = Callable[[OpCall, Index], Expr]
-Rounds = Literal["once", "each", "either", "float16", "bfloat16"]
+Rounds = Literal["once", "each", "either", "float16", "bfloat16", "double"]
 
 
 @dataclass(frozen=True)
 class Rule:
     """`rounds`: "once" — float16 and bfloat16 are computed in float32 and rounded at the end; "each" — every operation
-    rounds to the tensor's own dtype; "float16", "bfloat16" — so in that dtype alone; "either" — once in the kernel's vector
-    body, each in its scalar body, which does the elements left over. `output` is the result (of several) that the rule is
-    about."""
+    rounds to the tensor's own dtype; "float16", "bfloat16" — so in that dtype alone; "double" — every dtype is computed in
+    double precision and rounded at the end; "either" — once in the kernel's vector body, each in its scalar body, which
+    does the elements left over. `output` is the result (of several) that the rule is about."""
 
     ops: tuple[str, ...]
     function: RuleFunction

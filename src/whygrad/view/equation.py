@@ -20,6 +20,7 @@ from whygrad.rules.expr import (
     Drawn,
     Expr,
     Fma,
+    In,
     Kernel,
     Neg,
     Num,
@@ -94,7 +95,7 @@ def write(expr: Expr, atoms: Atoms) -> Piece:
         case Dot():
             total = atoms.dot(expr)
             return total if expr.init is None else _plus(total, expr.init, atoms)
-        case Case(_, inner, _) | Python(inner, _) | Kernel(_, _, inner):
+        case Case(_, inner, _) | Python(inner, _) | Kernel(_, _, inner) | In(_, inner):
             return write(inner, atoms)
         case Round(a, fmt):
             return Piece(f"{fmt}({write(a, atoms).text})")
@@ -207,6 +208,9 @@ def _without_sign(expr: Expr, atoms: Atoms) -> Expr | None:
         case Round(a, fmt):  # rounding is the same on both sides of zero
             inner = _without_sign(a, atoms)
             return None if inner is None else Round(inner, fmt)
+        case In(fmt, a):
+            inner = _without_sign(a, atoms)
+            return None if inner is None else In(fmt, inner)
         case Num(value, "") if value < 0:
             return Num(-value)
         case Num(value, text) if text.startswith((MINUS, "-")):

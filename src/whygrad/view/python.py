@@ -131,10 +131,11 @@ def _as_found(derivation: Derivation, expr: Expr) -> Iterator[Way]:
     ways = checked.found.ways
     own = ways.width.name in _NARROW
     rounds = [(own, own), *(pair for pair in _ROUNDS if pair != (own, own) and derivation.format in _NARROW)]
-    flushes = (False, True) if ways.order is not None and ways.order.flush else (False,)
+    orders = [ways.order_of(node) for node in walk(expr) if isinstance(node, Dot)]
+    flushes = (False, True) if any(order is not None and order.flush for order in orders) else (False,)
     torches = (False, True) if _calls_elementary(expr) else (False,)
     way = Way("float64" if ways.width.name == "float64" else "float32", found=True)
-    way = replace(way, fused=ways.fused, order=ways.order, body=ways.body)
+    way = replace(way, fused=ways.fused, order=ways.order, body=ways.body, choice=ways.choice)
     for torch, (narrow, each), flush in product(torches, rounds, flushes):
         yield replace(way, narrow=narrow, each=each, torch=torch, flush=flush)
 

@@ -98,7 +98,7 @@ def long_sum(program: Program, dot: Dot) -> str:
     count = len(dot.a)
     if checked is None or count > MOST_TERMS:
         raise OpaqueError(f"{program.derivation.address} sums {count} terms, too many for a program")
-    order = program.way.order
+    order = program.way.order_of(dot)
     series = [dot.a, *([] if dot.b is None else [dot.b]), *dot.more]
     arrays = [checked.inputs.series(s.operand, s.indices) for s in series]
     names = _define(program, dot, series, arrays)

@@ -16,7 +16,7 @@ from whygrad.errors import OpaqueError
 from whygrad.explain.derivation import Derivation
 from whygrad.floats import FORMATS
 from whygrad.floats.summation import Order
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.equation import symbolic
 from whygrad.view.python_helpers import HELPERS, IMPORTS, fma_source, format_source
 from whygrad.view.python_text import (
@@ -69,6 +69,11 @@ class Way:
     order: Order | None = None
     flush: bool = False
     body: int = 0
+    choice: int = 0
+
+    def order_of(self, dot: Dot) -> Order | None:
+        """The order of one sum; None: exactly."""
+        return dot.orders[min(self.choice, len(dot.orders) - 1)] if dot.orders else self.order
 
 
 class Program:
@@ -174,14 +179,10 @@ class Program:
                 return self.write(_body(expr, self.way))
             case Case(_, inner, _) | Kernel(_, _, inner):
                 return self.write(inner)
-            case Round(Num(value, _), "float64") if self.way.found:
-                return f"np.float64({literal(float(value))})"
-            case Round(Num(value, _), fmt) if self.way.found:
-                return self.to_format(literal(float(value)), fmt)
-            case Round(Bin() as a, fmt) if self.way.found and self.way.each and fmt == self.derivation.format:
-                return self.write(a)  # rounded already
-            case Round(a, fmt):
-                return self.to_format(self.write(a), fmt)
+            case Round():
+                return self._rounded(expr)
+            case In(fmt, a):
+                return self._inside(fmt, a)
             case Fma(a, b, c):
                 return self.fma(self.write(a), self.write(b), self.write(c))
             case Bin():
@@ -191,6 +192,26 @@ class Program:
                 return self._each(text) if self.way.found else text
             case Dot():
                 return self.sums(self, expr)
+
+    def _rounded(self, expr: Round) -> str:
+        match expr:
+            case Round(Num(value, _), "float64") if self.way.found:
+                return f"np.float64({literal(float(value))})"
+            case Round(Num(value, _), fmt) if self.way.found:
+                return self.to_format(literal(float(value)), fmt)
+            case Round(Bin() as a, fmt) if self.way.found and self.way.each and fmt == self.derivation.format:
+                return self.write(a)  # rounded already
+            case Round(a, fmt):
+                return self.to_format(self.write(a), fmt)
+
+    def _inside(self, fmt: str, expr: Expr) -> str:
+        """What a kernel computes in another format than the rest."""
+        if fmt == self.way.width:
+            return self.write(expr)
+        raise OpaqueError(
+            f"{self.derivation.address} is computed in {fmt} in part, and in {self.way.width} in part: that has no Python form "
+            f"yet; its equation is {symbolic(self.derivation)}"
+        )
 
     def _constant(self, text: str) -> str:
         """A Python number as the kernel takes it."""
