@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from whygrad.explain.check import Checked
 from whygrad.explain.derivation import Derivation, Verdict
+from whygrad.explain.nearness import near
 from whygrad.explain.places import Made, Place, Tracks
 
 
@@ -50,6 +51,11 @@ class Judge:
         again = self.tracks.replay(where.world, made)
         ulp = checked.found.ulp if checked.found is not None else None
         if again.same:
+            if not drawn and not near(checked):
+                return Verdict("opaque", ulp, reason=(
+                    f"the equation known for {made.op.kind} does not come near this number, so it is not the reason for it; "
+                    "replayed: the op, run again on the recorded operands, gives the very bits"
+                ))  # fmt: skip
             how = "drawn again from the recorded state of the generator" if drawn else ""
             return Verdict("replayed", 0 if drawn else ulp, how)
         if not again.possible:
