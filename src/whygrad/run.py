@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas
 
     from whygrad.explain.derivation import Derivation as Inert
+    from whygrad.explain.updates import Progress
+    from whygrad.explain.updates import Updates as InertUpdates
     from whygrad.explain.why import Explainer
     from whygrad.trace.store import Trace
 
@@ -61,6 +63,33 @@ class Derivation:
         return derivation_python(self.inert)
 
 
+class Updates:
+    """A weight's way through the run: every kept update, how far it moved the weight, what rounding took of it.
+
+    Attributes of the underlying record (`moves`, `gaps`, `first`, `last`, `moved`, `lost`) are attributes here.
+    """
+
+    def __init__(self, inert: InertUpdates) -> None:
+        self.inert = inert
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inert, name)
+
+    def __repr__(self) -> str:
+        from whygrad.render.updates import updates_text
+        from whygrad.view.updates import updates_view
+
+        return updates_text(updates_view(self.inert))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `whygrad why --updates --json` prints, as a dict."""
+        from whygrad.view.updates import to_dict
+
+        return to_dict(self.inert)
+
+
 class Run:
     """What one program did: its table, its steps, and an answer for every number in them."""
 
@@ -108,14 +137,26 @@ class Run:
 
         Raises AddressError (unknown name, index out of range), StepNotKept, ValueDropped.
         """
+        if isinstance(what, str):
+            return Derivation(self._explain().why(what, depth))
+        self._explain()
+        return Derivation(self._why_tensor(what, index, depth))
+
+    def updates(self, address: str, *, progress: Progress | None = None) -> Updates:
+        """How a parameter's element (or an optimizer state's) came to be what it is: back through all kept updates, how
+        far each moved it and how much of it was lost to rounding. `progress` is called with each step's number.
+
+        Raises AddressError (also for a number that is made anew in every step), StepNotKept, ValueDropped.
+        """
+        return Updates(self._explain().updates(address, progress))
+
+    def _explain(self) -> Explainer:
         from whygrad.explain.why import Explainer
 
         trace = self.trace
         if self._explainer is None or self._explainer.trace is not trace:
             self._explainer = Explainer(trace)
-        if isinstance(what, str):
-            return Derivation(self._explainer.why(what, depth))
-        return Derivation(self._why_tensor(what, index, depth))
+        return self._explainer
 
     def _why_tensor(self, tensor: Any, index: Any, depth: int | None) -> Inert:
         raise AddressError("a live tensor can be asked only of the run that recorded it; here, give an address.")

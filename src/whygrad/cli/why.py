@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from whygrad.cli.common import Subparsers, add_command, write, write_json
+from whygrad.errors import WhygradError
+
+if TYPE_CHECKING:
+    from whygrad.run import Run
 
 _EXAMPLE = """\
 example:
@@ -13,6 +18,7 @@ example:
   whygrad why neuron.why "linear.weight[0,0].grad@0"         its gradient
   whygrad why neuron.why "loss@3" --depth 5                  further back than this step's inputs and parameters
   whygrad why neuron.why "linear.weight[0,0]@0" --python     a program that gives the very bits
+  whygrad why neuron.why "linear.weight[0,0]@19" --updates   all updates that made it, and what rounding took of them
 
 Each operand shown is an address again: ask it next. The marks: ✓ the equation, evaluated as the kernel evaluates it,
 gives the very bits; ≈ the op, run again, gives the bits and the equation is as many ulp off as is said; ? no equation
@@ -31,6 +37,10 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--exact", action="store_true", help="every digit of every value, and the result before rounding"
     )
+    parser.add_argument(
+        "--updates", action="store_true", help="go back through all kept updates of a weight: moved, asked for, lost"
+    )
+    parser.add_argument("--all", action="store_true", help="with --updates: every update, not the largest alone")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the whole answer as JSON")
     form.add_argument("--latex", action="store_true", help="the equation as LaTeX")
@@ -50,6 +60,8 @@ def main(args: argparse.Namespace) -> int:
     from whygrad.view.derivation import derivation_view
 
     run = whygrad.load(args.run)
+    if args.updates:
+        return _updates(run, args)
     answer = run.why(args.address, depth=args.depth)
     if args.json:
         write_json(answer.to_dict())
@@ -60,3 +72,36 @@ def main(args: argparse.Namespace) -> int:
     else:
         show(draw_derivation(derivation_view(answer.inert, args.exact), screen_for(sys.stdout)))
     return 0
+
+
+def _updates(run: Run, args: argparse.Namespace) -> int:
+    from whygrad.render.terminal import screen_for, show
+    from whygrad.render.updates import draw_updates
+    from whygrad.view.updates import updates_view
+
+    if args.latex or args.python or args.exact or args.depth is not None:
+        raise WhygradError("--updates tells of many numbers: of the other options, only --json and --all go with it.")
+    with _Counting() as progress:
+        found = run.updates(args.address, progress=progress.show)
+    if args.json:
+        write_json(found.to_dict())
+    else:
+        show(draw_updates(updates_view(found.inert, args.all), screen_for(sys.stdout)))
+    return 0
+
+
+class _Counting:
+    """A line on a tty that says how far back a walk has come; it is gone when the walk is done."""
+
+    def __enter__(self) -> _Counting:
+        self._shown = sys.stderr.isatty()
+        return self
+
+    def show(self, step: int) -> None:
+        if self._shown and step % 10 == 0:
+            sys.stderr.write(f"\rback at step {step} …\x1b[K")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")

@@ -15,6 +15,7 @@ from whygrad.explain.labels import named
 from whygrad.explain.places import HyperPlace, Made, Operands, Place, Tracks, key_of
 from whygrad.explain.rounding import rounding
 from whygrad.explain.sums import shorten
+from whygrad.explain.updates import Progress, Updates, updates
 from whygrad.explain.verdicts import Judge
 from whygrad.floats import FORMATS, number_format, to_bits
 from whygrad.rules.call import Hyper, Index
@@ -46,6 +47,10 @@ class Explainer:
             return hyperparameter(hyper)
         with uncollected():
             return self.explain(self._asked.place(address), depth)
+
+    def updates(self, address: str, progress: Progress | None = None) -> Updates:
+        """A number's way through all kept updates; see `whygrad.explain.updates`."""
+        return updates(self.tracks, self._asked, address, progress)
 
     def at(self, step: int, value: Value, index: Index) -> Place:
         """The place of an element of a Value of a step."""

@@ -46,7 +46,7 @@ def parse_keep(steps: str, budget: int | str) -> Keep:
 
 
 def _part(part: str, whole: str) -> tuple[tuple[int, int | None] | None, int]:
-    match = re.fullmatch(r"(-?\d+)?(:)?(-?\d+)?", part)
+    match = re.fullmatch(r"(-?\d+)?(?:(:)(-?\d+)?)?", part)
     if not part or match is None or (match[1] is None and match[2] is None):
         raise WhygradError(
             f"--steps {whole!r}: expected all, none, or numbers and ranges such as 0,10:20,-1; found {part!r}."

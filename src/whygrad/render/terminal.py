@@ -20,6 +20,7 @@ from whygrad.view.table import TableView
 
 __all__ = [
     "Screen",
+    "aligned",
     "derivation_text",
     "draw_derivation",
     "draw_format_rows",
@@ -312,7 +313,7 @@ def draw_format_rows(rows: Sequence[FormatRow], screen: Screen) -> Text:
 def draw_table(view: TableView, screen: Screen) -> Text:
     """The table, its numbers aligned at the decimal point. Columns that do not fit are named below it."""
     columns = [[row[i] for row in view.rows] for i in range(len(view.columns))]
-    cells = [_aligned(column) for column in columns]
+    cells = [aligned(column) for column in columns]
     heads = [column.short for column in view.columns]
     widths = [max([cell_len(head), *(cell_len(c) for c in column)]) for head, column in zip(heads, cells, strict=True)]
     fit = _fitting(widths, screen.width)
@@ -346,7 +347,7 @@ def _fitting(widths: list[int], room: int) -> int:
     return fit
 
 
-def _aligned(column: list[str | None]) -> list[str]:
+def aligned(column: list[str | None]) -> list[str]:
     """Cells padded on the right, so that the decimal points stand below each other when set flush right."""
     cells = [cell or "" for cell in column]
     tails = [cell_len(_tail(cell)) for cell in cells]
