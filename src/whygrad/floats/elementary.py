@@ -34,7 +34,9 @@ kernels:
     gelu_backward tanh            g·(½·(1 + t) + (½x·fma(−t, t, 1))·(β·fma(3κ, x², 1)))           100 %
     _softmax, …_backward_data     e·(1/Σ), e = exp(x − max); (g − Σ)·y                            100 %
     _log_softmax, …_backward_data (x − max) − log Σ; fma(−exp(y), Σ, g)                           100 %
-    attention, flash, float32     as _softmax, but exp_u20, and expf past the last whole vector   100 %
+    attention, flash, float32     as _softmax, but exp_u20 (16 bits: fexp_u20), and past the last whole vector the
+                                  exponential in double, rounded                                  100 %
+    exp, float64, inside kernels  SLEEF u10                                                       100 %
     binary_cross_entropy          (t − 1)·max(log1p(−p), −100) − t·max(log p, −100), C library    100 %
     …_backward                    (g·(p − t)) / max((1 − p)·p, 1e−12)                             100 %
     …_with_logits                 ((1 − t)·x) − logsigmoid(x)                                     100 %
@@ -53,11 +55,14 @@ from typing import Final
 
 import numpy as np
 
+from whygrad.floats import elementary_attention as attention
 from whygrad.floats import elementary_composites as composites
 from whygrad.floats import elementary_onednn as onednn
 from whygrad.floats import elementary_sleef as sleef
 from whygrad.floats.elementary_arithmetic import ARRAY, SCALAR, Arithmetic, Number
+from whygrad.floats.elementary_cephes import CEPHES, cephes
 from whygrad.floats.elementary_exact import (
+    BASIC,
     FUNCTIONS,
     WIDTHS,
     arity,
@@ -67,12 +72,18 @@ from whygrad.floats.elementary_exact import (
     exact,
 )
 from whygrad.floats.elementary_library import LIBRARY, c_function
+from whygrad.floats.elementary_special import SPECIAL
 
 __all__ = [
+    "ATEN",
+    "ATEN_BFLOAT16",
+    "ATEN_FLOAT16",
+    "BASIC",
     "CORRECTLY_ROUNDED",
     "C_LIBRARY",
     "C_LIBRARY_DOUBLE",
     "EXP_U20",
+    "FEXP_U20",
     "FUNCTIONS",
     "ONEDNN",
     "PRODUCTS",
@@ -101,15 +112,35 @@ SLEEF: Final = Variant("SLEEF u10", "SLEEF's vector function, within 1.0 ULP, as
 C_LIBRARY: Final = Variant("C library", "this machine's C library, as a kernel's scalar body calls it")
 C_LIBRARY_DOUBLE: Final = Variant("C library, double", "this machine's C library in double, then rounded")
 EXP_U20: Final = Variant("exp_u20", "ATen's fast exponential, within 20 ULP")
+FEXP_U20: Final = Variant("fexp_u20", "ATen's fast exponential for numbers that are stored in 16 bits")
 ONEDNN: Final = Variant("oneDNN", "oneDNN's own function, used inside its kernels")
 RATIONAL: Final = Variant("rational", "ATen's erf, Abramowitz and Stegun 7.1.26, within 1.5e-7 absolute")
 TWO_STEPS: Final = Variant("two steps", "the inner function is rounded, then the quotient")
 PRODUCTS: Final = Variant("products", "x·x, (x·x)·x and reciprocals, each operation rounded")
 
+ATEN: Final = Variant(
+    "ATen's own", "the algorithm of PyTorch's kernel, mostly after the Cephes library, each operation rounded"
+)
+ATEN_FLOAT16: Final = Variant("ATen's own in float16", "that algorithm as it runs on a float16 number")
+ATEN_BFLOAT16: Final = Variant("ATen's own in bfloat16", "that algorithm as it runs on a bfloat16 number")
+
 _EXACT, _C = CORRECTLY_ROUNDED, C_LIBRARY
+_NARROW: Final = {ATEN: "", ATEN_FLOAT16: "float16", ATEN_BFLOAT16: "bfloat16"}
+_OF_MKL: Final = frozenset({"tan", "asin", "acos", "atan", "lgamma"})
+"""Taken from MKL's vector functions where they have no public formula: nearly always the correctly rounded value."""
+
+
+def _special_order(name: str) -> tuple[Variant, ...]:
+    if name in CEPHES:
+        return (ATEN, _EXACT)
+    if not SPECIAL[name].library:
+        return (_EXACT,)
+    return (_EXACT, _C) if name in _OF_MKL else (_C, _EXACT)
+
+
 _ORDER: Final[dict[str, dict[str, tuple[Variant, ...]]]] = {
     "float32": {
-        "exp": (_EXACT, SLEEF, _C, EXP_U20, ONEDNN),
+        "exp": (_EXACT, SLEEF, _C, EXP_U20, ONEDNN, FEXP_U20),
         "log": (_EXACT, SLEEF, _C),
         "log2": (_EXACT, SLEEF, _C),
         "log10": (_EXACT, SLEEF, _C),
@@ -124,9 +155,13 @@ _ORDER: Final[dict[str, dict[str, tuple[Variant, ...]]]] = {
         "sin": (_EXACT, _C),
         "cos": (_EXACT, _C),
         "pow": (SLEEF, C_LIBRARY_DOUBLE, PRODUCTS, _C, _EXACT),
+        **{name: _special_order(name) for name in SPECIAL},
+        **dict.fromkeys(("i0e", "zeta"), (ATEN, _EXACT, ATEN_FLOAT16, ATEN_BFLOAT16)),
     },
     "float64": {
-        **dict.fromkeys(FUNCTIONS, (_EXACT, _C)),
+        **dict.fromkeys(BASIC, (_EXACT, _C)),
+        **{name: _special_order(name) for name in SPECIAL},
+        "exp": (_EXACT, _C, SLEEF),
         "sqrt": (_EXACT,),
         "rsqrt": (TWO_STEPS, _EXACT),
         "sigmoid": (TWO_STEPS, _EXACT),
@@ -158,6 +193,7 @@ _KERNELS: Final[dict[tuple[str, Variant], Callable[..., Number]]] = {
     ("exp", SLEEF): sleef.exp,
     ("exp", EXP_U20): onednn.exp_u20,
     ("exp", ONEDNN): onednn.exp_onednn,
+    ("exp", FEXP_U20): attention.fexp_u20,
     ("expm1", SLEEF): sleef.expm1,
     ("tanh", SLEEF): sleef.tanh,
     ("log", SLEEF): sleef.log,
@@ -203,10 +239,14 @@ def evaluate(function: str, args: tuple[float, ...], width: str, variant: Varian
         raise ValueError(f"no variant {variant.name!r} of {function} in {width}: expected one of {known}")
     if variant == CORRECTLY_ROUNDED:
         return correctly_rounded(function, args, width)
+    if variant in _NARROW:
+        return cephes(function, args, _NARROW[variant] or width)
     if width == "float32" and (function, variant) in _KERNELS:
         return float(_KERNELS[function, variant](SCALAR, *(float(a) for a in args)))
     if variant == TWO_STEPS:
         return _two_steps64(function, args[0])
+    if variant == SLEEF:  # of float64's functions, `exp`
+        return float(attention.exp_double(np.asarray(args[0])))
     call = c_function(function, "float64" if variant == C_LIBRARY_DOUBLE else width, arity(function))
     if call is None:
         raise ValueError(f"expected a C library with {function}, found none; choose another variant")
@@ -235,6 +275,8 @@ def evaluate_array(function: str, arrays: tuple[np.ndarray, ...], width: str, va
             result = correctly_rounded_array(function, carriers, width)
         elif width == "float32" and (function, variant) in _KERNELS:
             result = np.asarray(_KERNELS[function, variant](ARRAY, *carriers))
+        elif variant == SLEEF:
+            result = attention.exp_double(carriers[0])
         else:
             rows = zip(*(a.tolist() for a in carriers), strict=True)
             result = np.array([evaluate(function, row, width, variant) for row in rows], dtype=np.float64)

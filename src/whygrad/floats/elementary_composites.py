@@ -25,6 +25,7 @@ import numpy as np
 
 from whygrad.floats import elementary_onednn as onednn
 from whygrad.floats import elementary_sleef as sleef
+from whygrad.floats.elementary_activations import glu, mish, mish_backward
 from whygrad.floats.elementary_arithmetic import Arithmetic, Number
 
 
@@ -171,6 +172,6 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
         sigmoid, sigmoid_backward, tanh_backward, silu, silu_backward, softplus, softplus_backward,
         log_sigmoid_buffer, log_sigmoid, log_sigmoid_backward, gelu, gelu_backward,
         gelu_backward_scalar, gelu_tanh, gelu_tanh_backward, gelu_onednn, gelu_onednn_avx2,
-        gelu_onednn_backward,
+        gelu_onednn_backward, mish, mish_backward, glu,
     )
 }  # fmt: skip

@@ -10,11 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from whygrad.floats.elementary_arithmetic import ARRAY, SCALAR
+from whygrad.floats.elementary_special import SPECIAL, special_exact
 
-FUNCTIONS: Final = (
+BASIC: Final = (
     "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "erfc", "sin",
     "cos", "pow",
 )  # fmt: skip
+FUNCTIONS: Final = (*BASIC, *SPECIAL)
 WIDTHS: Final = ("float32", "float64")
 
 _erf64 = np.vectorize(math.erf, otypes=[np.float64])
@@ -24,6 +26,7 @@ _NEARBY: Final[dict[str, Callable[..., Any]]] = {
     "sqrt": np.sqrt, "rsqrt": lambda x: 1.0 / np.sqrt(x), "tanh": np.tanh,
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)), "erf": _erf64, "erfc": _erfc64, "sin": np.sin,
     "cos": np.cos, "pow": np.power,
+    **{name: each.nearby for name, each in SPECIAL.items() if each.nearby is not None},
 }  # fmt: skip
 # The double functions above are good to a few units in the 53rd bit; 2⁻⁴⁸ is a safe radius around them.
 _DOUBT: Final = 2.0**-48
@@ -31,7 +34,7 @@ _DOUBT: Final = 2.0**-48
 
 def arity(function: str) -> int:
     """How many arguments `function` takes."""
-    return 2 if function == "pow" else 1
+    return SPECIAL[function].arity if function in SPECIAL else 2 if function == "pow" else 1
 
 
 def check(function: str, count: int | None = None, width: str = "float32") -> None:
@@ -48,7 +51,7 @@ def exact(function: str, args: tuple[Fraction | float, ...], digits: int = 60) -
     """The function's value, an `mpmath.mpf` good to `digits` decimal digits, for finite arguments.
 
     Raises:
-        ValueError: the function is not one of `FUNCTIONS`, or the number of arguments is wrong.
+        ValueError: the function is not one of `FUNCTIONS`, the number of arguments is wrong, or there is no value.
     """
     import mpmath
 
@@ -64,6 +67,8 @@ def exact(function: str, args: tuple[Fraction | float, ...], digits: int = 60) -
                 return 1 / mpmath.sqrt(x[0])
             case "sigmoid":
                 return 1 / (1 + mpmath.exp(-x[0]))
+            case _ if function in SPECIAL:
+                return special_exact(function, x)
             case _:
                 return getattr(mpmath, function)(x[0])
 
@@ -80,7 +85,13 @@ def _round_exact(value: Any, width: str) -> float:
 
 
 def correctly_rounded(function: str, args: tuple[float, ...], width: str) -> float:
-    """The exact value of `function(*args)`, rounded once to `width`."""
+    """The exact value of `function(*args)`, rounded once to `width`.
+
+    Raises:
+        ValueError: there is none, and no double function says what to give instead.
+    """
+    if function not in _NEARBY:
+        return _from_digits(function, args, width)
     with np.errstate(all="ignore"):
         nearby = float(_NEARBY[function](*(np.float64(a) for a in args)))
     if nearby == 0.0 or nearby - nearby != 0.0:
@@ -92,9 +103,16 @@ def correctly_rounded(function: str, args: tuple[float, ...], width: str) -> flo
     return _round_exact(exact(function, args), width)
 
 
+def _from_digits(function: str, args: tuple[float, ...], width: str) -> float:
+    if any(a != a for a in args):
+        return math.nan
+    value = exact(function, args)
+    return _round_exact(value, width) if value._mpf_[1] else float(value)  # without a significand: 0, an infinity, NaN
+
+
 def correctly_rounded_array(function: str, arrays: tuple[np.ndarray, ...], width: str) -> np.ndarray:
     """`correctly_rounded` on float64 carriers of one shape."""
-    if width == "float64":
+    if width == "float64" or function not in _NEARBY:
         rows = zip(*(a.ravel().tolist() for a in arrays), strict=True)
         values = [correctly_rounded(function, row, width) for row in rows]
         return np.array(values, dtype=np.float64).reshape(arrays[0].shape)

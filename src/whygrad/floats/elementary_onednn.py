@@ -65,9 +65,10 @@ _INDEX_BIAS = 0xC21FFFFF - 2**32
 
 
 def _two_to(m: Arithmetic, polynomial: Number, x: Number, n: Number) -> Number:
-    """polynomial·2^n in two factors, 2^(n−1) and 2; zero below the smallest normal exponential."""
+    """polynomial·2^n in two factors, 2^(n−1) and 2; zero below the smallest normal exponential, and where the bits of
+    2^(n−1), which are put together, are those of zero."""
     y = m.mul(m.ldexp(polynomial, n - 1.0), 2.0)
-    return m.where(x < LOWEST, 0.0, y)
+    return m.where(x < LOWEST, 0.0, m.where(n < -125.0, 0.0, y))
 
 
 def _clipped(m: Arithmetic, x: Number) -> Number:

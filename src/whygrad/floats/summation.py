@@ -7,12 +7,16 @@ knows which kernel uses which order: that is `whygrad.rules.orders`.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
 
+from whygrad.floats.formats import number_format
+from whygrad.floats.rounding import round_to
 from whygrad.floats.summation_cascade import cascade_sum, nll_sum
 from whygrad.floats.summation_fma import Floats
+from whygrad.floats.summation_parts import parts_sum, planes_sum, stored_chain
 from whygrad.floats.summation_patterns import (
     Blocks,
     Cascade,
@@ -23,7 +27,9 @@ from whygrad.floats.summation_patterns import (
     Order,
     Pairs,
     Panels,
+    Parts,
     Pattern,
+    Planes,
     Tree,
     TreeItems,
     simplify,
@@ -42,7 +48,9 @@ __all__ = [
     "Order",
     "Pairs",
     "Panels",
+    "Parts",
     "Pattern",
+    "Planes",
     "Tree",
     "TreeItems",
     "evaluate",
@@ -90,7 +98,7 @@ def evaluate_many(
             terms = Terms(first * second, None, order.flush)
         bias = None if init is None else np.asarray(init).astype(dtype)
         if isinstance(order.pattern, Tree):
-            return _tree(order.pattern.items, terms, bias)
+            return _tree(order.pattern.items, terms, bias, order.pattern.stored)
         if bias is not None and order.init == "first":
             return _sum(order.pattern, terms, bias)
         total = _sum(order.pattern, terms, None)
@@ -116,8 +124,13 @@ def _sum(pattern: Pattern, terms: Terms, start: Floats | None) -> Floats:
             return _onto(start, cascade_sum(pattern, terms))
         case NllCascade():
             return _onto(start, nll_sum(pattern, terms))
+        case Parts(size, inner, wide, stored):
+            part = (lambda each: stored_chain(each, stored)) if stored else (lambda each: _sum(inner, each, None))
+            return _onto(start, parts_sum(size, wide, terms, part))
+        case Planes(size, width, multiple, fused_rest):
+            return _onto(start, planes_sum(size, width, multiple, fused_rest, terms))
         case Tree():
-            return _tree(pattern.items, terms, start)
+            return _tree(pattern.items, terms, start, pattern.stored)
 
 
 def _onto(start: Floats | None, total: Floats) -> Floats:
@@ -152,10 +165,10 @@ def _lanes(pattern: Lanes, terms: Terms) -> Floats:
     row = width * registers
     peel, body = pattern.body(len(terms))
     acc = np.zeros((row, terms.sums), terms.dtype)
-    acc[0] = terms[:peel].chain()
-    main = terms[peel:body]
-    if pattern.rest == "fused lanes" and main.b is not None:
-        main = Terms(main.a * main.b, None, main.flush)
+    head, main = terms[:peel], terms[peel:body]
+    if pattern.rest in ("fused lanes", "fused after") and head.b is not None and main.b is not None:
+        head, main = Terms(head.a * head.b, None, head.flush), Terms(main.a * main.b, None, main.flush)
+    acc[0] = head.chain()
     acc = main.lanes(row, acc)
     rest = terms[body:]
     if pattern.rest in ("lanes", "fused lanes"):
@@ -170,7 +183,11 @@ def _lanes(pattern: Lanes, terms: Terms) -> Floats:
         rest = rest[len(rest) :]
     vectors = acc.reshape(registers, width, terms.sums)
     vector = adjacent(vectors) if pattern.registers_join == "adjacent" else in_turn(vectors)
-    return rest.chain(across(pattern.lanes_join, vector))
+    total = across(pattern.lanes_join, vector)
+    if pattern.rest == "fused after" and rest.b is not None:  # as the compiler vectorises that loop
+        fours = rest[: len(rest) // 4 * 4]
+        total, rest = Terms(fours.a * rest.b[: len(fours)], None, rest.flush).chain(total), rest[len(fours) :]
+    return rest.chain(total)
 
 
 def _half_dot(pattern: HalfDot, terms: Terms) -> Floats:
@@ -183,25 +200,45 @@ def _half_dot(pattern: HalfDot, terms: Terms) -> Floats:
     return terms[more:].chain(total)
 
 
-def _tree(items: TreeItems, terms: Terms, bias: Floats | None) -> Floats:
+def _tree(items: TreeItems, terms: Terms, bias: Floats | None, stored: str) -> Floats:
+    """`stored`: the format to which sums that begin with an empty range are rounded."""
     total: Floats | None = None
+    ranges: list[range] = []
     for item in items:
-        if not isinstance(item, range):
-            part = _tree(item, terms, bias)
-            total = part if total is None else total + part
-        elif item[-1] < len(terms) and item[0] < len(terms):
-            total = terms[np.asarray(item)].chain(total)
-        else:
-            for index in item:
-                total = _leaf(index, terms, bias, total)
+        if isinstance(item, range):
+            ranges.append(item)
+            continue
+        if any(ranges):
+            total = _straight(ranges, terms, bias, total)
+        ranges = []
+        part = _tree(item, terms, bias, stored)
+        total = part if total is None else total + part
+    if any(ranges):
+        total = _straight(ranges, terms, bias, total)
     assert total is not None, "a tree has leaves"
+    return _rounded(total, stored) if stored and items[0] == range(0) else total
+
+
+def _straight(ranges: list[range], terms: Terms, bias: Floats | None, total: Floats | None) -> Floats:
+    """One accumulator over all of `ranges`: at once, but for where the initial value comes in."""
+    places, at = np.fromiter(chain.from_iterable(ranges), np.int64), 0
+    for cut in (*np.flatnonzero(places >= len(terms)).tolist(), len(places)):
+        if cut > at:
+            total = terms[places[at:cut]].chain(total)
+        if cut < len(places):
+            total = _initial(int(places[cut]), len(terms), bias, total)
+        at = cut + 1
+    assert total is not None, "a range has indices"
     return total
 
 
-def _leaf(index: int, terms: Terms, bias: Floats | None, total: Floats | None) -> Floats:
-    if index < len(terms):
-        return terms[index : index + 1].chain(total)
+def _initial(index: int, n: int, bias: Floats | None, total: Floats | None) -> Floats:
     if bias is None:
-        found = f"{len(terms)} terms and no initial value"
-        raise ValueError(f"expected what the tree's leaf {index} stands for, found {found}")
+        raise ValueError(f"expected what the tree's leaf {index} stands for, found {n} terms and no initial value")
     return bias if total is None else total + bias
+
+
+def _rounded(total: Floats, name: str) -> Floats:
+    """A partial sum as it lies in memory of 16 bits."""
+    fmt = number_format(name)
+    return np.array([round_to(x, fmt) for x in total.tolist()], total.dtype)

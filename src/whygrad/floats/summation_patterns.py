@@ -28,7 +28,9 @@ __all__ = [
     "Order",
     "Pairs",
     "Panels",
+    "Parts",
     "Pattern",
+    "Planes",
     "Tree",
     "TreeItems",
     "simplify",
@@ -69,7 +71,8 @@ class Lanes:
     lanes_join: how the lanes of that one become a number: "halving": lane i + lane i+width/2, again and
     again; "in turn". rest: where terms go that fill no row: "after": one by one onto the total; "lanes": a
     last row that is not full; "fused lanes": so too, and products are rounded before they are added but in
-    that row; "lane 0": whole vectors into the first registers, single terms one by one into lane 0.
+    that row; "fused after": as "after", and products are rounded before they are added but for the last n mod 4 of those;
+    "lane 0": whole vectors into the first registers, single terms one by one into lane 0.
     rest_registers: of those vectors, so many go into the first registers at a time.
     """
 
@@ -79,7 +82,7 @@ class Lanes:
     multiple: int = 0
     registers_join: Literal["adjacent", "in turn"] = "adjacent"
     lanes_join: Literal["halving", "in turn"] = "halving"
-    rest: Literal["after", "lanes", "fused lanes", "lane 0"] = "after"
+    rest: Literal["after", "lanes", "fused lanes", "fused after", "lane 0"] = "after"
     rest_registers: int = 1
 
     @property
@@ -107,7 +110,7 @@ class Panels:
 
     size: int
     balance: Literal["none", "half", "last two"] = "none"
-    inner: Chain | Pairs | Lanes = Chain()
+    inner: Chain | Pairs | Lanes | Cascade = Chain()
 
     @property
     def text(self) -> str:
@@ -162,18 +165,68 @@ class HalfDot:
 class Tree:
     """A binary tree as items added from left to right: a range continues the accumulator term by term, a
     nested tuple is summed apart and then added. The index n stands for the initial value (a bias).
+
+    label: what the tree is, for users, where it has a name. stored: a 16-bit format in which sums lie on the way: those
+    that begin with an empty range are rounded to it.
     """
 
     items: TreeItems
+    label: str = ""
+    stored: str = ""
 
     @property
     def text(self) -> str:
         """For users."""
-        text = tree_text(self.items)
-        return f"as the kernel adds: {text}" if len(text) <= 120 else "as the kernel was seen to add"
+        text = self.label or tree_text(self.items)
+        shown = (
+            text
+            if self.label
+            else f"as the kernel adds: {text}"
+            if len(text) <= 120
+            else "as the kernel was seen to add"
+        )
+        return f"{shown}, partial sums kept in {self.stored}" if self.stored else shown
 
 
-Pattern: TypeAlias = Chain | Pairs | Panels | Blocks | Lanes | HalfDot | Cascade | NllCascade | Tree
+@dataclass(frozen=True)
+class Parts:
+    """Parts of `size` terms, each summed from zero by `inner`, added in turn onto zero: what each thread, or each plane of
+    an image, adds up. wide: that sum is in double. stored: `inner`, a chain, is rounded to 16 bits after each addition.
+    """
+
+    size: int
+    inner: Chain | Lanes = Chain()
+    wide: bool = False
+    stored: Literal["", "float16", "bfloat16"] = ""
+
+    @property
+    def text(self) -> str:
+        """For users."""
+        stored = f", kept in {self.stored}" if self.stored else ""
+        return f"{self.inner.text}, in parts of {self.size}{stored}" + (
+            " that are added in double" if self.wide else ""
+        )
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Planes of `size` terms one after the other: in each, whole groups of `multiple` go to `width` lanes, which run on
+    from plane to plane, and what is left over to one running sum; the lanes, added in turn, are added to that.
+    fused_rest: the products of those left over are not rounded, where the order is fused.
+    """
+
+    size: int
+    width: int
+    multiple: int
+    fused_rest: bool = False
+
+    @property
+    def text(self) -> str:
+        """For users."""
+        return f"{self.width} lanes over planes of {self.size}, then added in turn to a chain over the rests"
+
+
+Pattern: TypeAlias = Chain | Pairs | Panels | Blocks | Lanes | HalfDot | Cascade | NllCascade | Tree | Parts | Planes
 
 
 @dataclass(frozen=True)

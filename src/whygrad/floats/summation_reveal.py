@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from whygrad.floats.summation_patterns import TreeItems
 
-__all__ = ["Masks", "masks", "meeting_sizes", "reveal"]
+__all__ = ["Masks", "masks", "meeting_sizes", "reveal", "runs"]
 
 Kernel = Callable[[list[float]], float]
 
@@ -87,10 +87,10 @@ def _subtree(sizes: Callable[[int, Sequence[int]], Sequence[int]], members: list
     for size in sorted(met):
         group = met[size]
         items.append(group[0] if len(group) == 1 else _subtree(sizes, group))
-    return _runs(items)
+    return runs(items)
 
 
-def _runs(items: list[int | TreeItems]) -> TreeItems:
+def runs(items: Sequence[int | TreeItems]) -> TreeItems:
     """Neighbouring leaves at equal distances become one range."""
     out: list[range | TreeItems] = []
     for item in items:

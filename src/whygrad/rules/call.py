@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from whygrad.rules.expr import Expr, Num, Series, Var
+from whygrad.rules.read_back import read_back
 from whygrad.trace.model import Arg, Op, Ref, Step, Token, Value
 from whygrad.trace.store import Trace
 
@@ -17,10 +19,20 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Hyper:
-    """An operand that is no tensor's element: an optimizer's hyperparameter, or its count of steps."""
+    """An operand that is no tensor's element: an optimizer's hyperparameter, or its count of steps; with `constant`, a
+    number of the mathematics that goes by a name (`cos[2π·3/8]`)."""
 
     name: str
     value: float
+    constant: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Constants of a sum's terms (a Fourier transform's cosines); `name(k)` says which number the k-th is."""
+
+    values: np.ndarray[Any, Any]
+    name: Callable[[int], str]
 
 
 @dataclass
@@ -34,6 +46,7 @@ class OpCall:
     output: int = 0
     operands: list[tuple[int, Index] | Hyper] = field(default_factory=list["tuple[int, Index] | Hyper"])
     tensors: list[int] = field(default_factory=list[int])
+    weights: list[Weights] = field(default_factory=list[Weights])
 
     def arg(self, position: int, name: str = "", default: Arg = None) -> Arg:
         """Argument `position`, or keyword `name`, or `default` where the program left it out."""
@@ -43,11 +56,13 @@ class OpCall:
 
     def has(self, position: int) -> bool:
         """Whether argument `position` is a tensor."""
-        return isinstance(self.arg(position), Ref)
+        return isinstance(self.arg(position), Ref) or _is_sparse(self.arg(position))
 
     def t(self, position: int, name: str = "") -> Operand:
         """Tensor argument `position`."""
         arg = self.arg(position, name)
+        if _is_sparse(arg):
+            arg = arg[2]  # its values
         if not isinstance(arg, Ref):
             raise TypeError(f"{self.op.name}: argument {position} is no tensor but {arg!r}")
         return Operand(self, self.step.values[arg.id])
@@ -71,6 +86,39 @@ class OpCall:
             self.operands.append(key)
         return Var(self.operands.index(key))
 
+    def series(self, value: Value, indices: np.ndarray[Any, Any]) -> Series:
+        """The elements of a tensor at an (n, ndim) array of indices."""
+        if value.id not in self.tensors:
+            self.tensors.append(value.id)
+        return Series(self.tensors.index(value.id), indices)
+
+    def constants_of(self, values: np.ndarray[Any, Any], name: Callable[[int], str]) -> Series:
+        """A series of constants, one for each term of a sum."""
+        self.weights.append(Weights(values, name))
+        self.tensors.append(-len(self.weights))
+        return Series(len(self.tensors) - 1, np.arange(len(values)).reshape(-1, 1))
+
+    def array(self, operand: int) -> np.ndarray[Any, Any]:
+        """The numbers that a series' operand indexes: a tensor's, or constants."""
+        found = self.tensors[operand]
+        if found < 0:
+            return self.weights[-found - 1].values
+        return self.trace.content(self.step, self.step.values[found])
+
+    def constant(self, operand: int, index: Index) -> Hyper | None:
+        """The constant at an index of a series' operand; None where the operand is a tensor."""
+        found = self.tensors[operand]
+        if found >= 0:
+            return None
+        weights = self.weights[-found - 1]
+        return Hyper(weights.name(index[0]), float(weights.values[index[0]]), constant=True)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the op reads or writes a complex tensor."""
+        results = (v for v in (*self.op.outputs, *self.op.written) if v is not None)
+        return any(self.step.values[v].is_complex for v in (*self.op.refs(), *results))
+
     def hyper(self, name: str, value: float) -> Var:
         """A hyperparameter as operand."""
         key = Hyper(name, value)
@@ -87,6 +135,7 @@ class OpCall:
         if not isinstance(arg, (int, float)):
             raise TypeError(f"{self.op.name}: argument {position} is no number but {arg!r}")
         known = self.constants.name(self, float(arg)) if self.constants is not None else None
+        known = read_back(self, float(arg)) if known is None and isinstance(arg, float) else known
         return Num(float(arg)) if known is None else known
 
     def real(self, position: int, name: str = "", default: float | None = None) -> float:
@@ -107,6 +156,10 @@ class OpCall:
         """A dtype argument's name, None where it was left out."""
         arg = self.arg(position, name)
         return arg.text if isinstance(arg, Token) else None
+
+
+def _is_sparse(arg: Arg) -> TypeGuard[tuple[Arg, ...]]:
+    return isinstance(arg, tuple) and bool(arg) and isinstance(arg[0], Token) and arg[0].kind in ("sparse", "compressed")
 
 
 @dataclass(frozen=True)
@@ -149,9 +202,7 @@ class Operand:
 
     def at(self, indices: np.ndarray[Any, Any]) -> Series:
         """The elements at an (n, ndim) array of indices."""
-        if self.value.id not in self.call.tensors:
-            self.call.tensors.append(self.value.id)
-        return Series(self.call.tensors.index(self.value.id), indices)
+        return self.call.series(self.value, indices)
 
     def all(self) -> Series:
         """Every element, in row-major order."""

@@ -18,7 +18,7 @@ def converted(source: Operand, index: Index, dtype: str) -> Expr:
     if dtype == "bool":
         return Case("it is not 0", Num(1)) if source.item(index) != 0 else Case("it is 0", Num(0))
     if dtype not in FLOATS:
-        return x if source.is_integer else Call("trunc", (x,))
+        return x if source.is_integer else _cut_off(x, float(source.item(index)), dtype)
     if dtype == "float64" or (dtype == "float32" and source.dtype in FLOATS[2:]):
         return x
     narrow = dtype not in ("float64", "float32")
@@ -26,7 +26,16 @@ def converted(source: Operand, index: Index, dtype: str) -> Expr:
     return Round(Round(x, "float32") if narrow and wide else x, dtype)
 
 
-@rule("aten._to_copy", "aten.clone", "aten.contiguous", "aten.lift_fresh", "aten.lift_fresh_copy", "aten._to_dense",
+def _cut_off(x: Expr, number: float, dtype: str) -> Expr:
+    """A number without its fraction. The instructions of x86 (CVTTSS2SI, CVTTSD2SI) give the lowest integer for what an
+    integer cannot hold."""
+    bits = {"int64": 64, "int32": 32}.get(dtype)
+    if bits is not None and not -(2.0 ** (bits - 1)) <= number < 2.0 ** (bits - 1):
+        return Case(f"{dtype} cannot hold it", Num(-(2.0 ** (bits - 1))), "trunc(x)")
+    return Call("trunc", (x,))
+
+
+@rule("aten._to_copy", "aten.clone", "aten.contiguous", "aten.lift_fresh", "aten.lift_fresh_copy",
       "aten.view_as", "aten.positive")  # fmt: skip
 def same_place(c: OpCall, i: Index) -> Expr:
     """`yᵢ = xᵢ`, in the result's dtype."""

@@ -7,7 +7,7 @@ that a sum of thousands of terms is two index arrays and not thousands of nodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -128,16 +128,41 @@ class Python:
     value: float
 
 
+class Routine(Protocol):
+    """Something a kernel computes from many numbers at once that is no sum in some order: a record of `floats`."""
+
+    @property
+    def text(self) -> str:
+        """What it does, for users."""
+        ...
+
+    def results(self, arrays: tuple[np.ndarray[Any, Any], ...], kind: Any, /) -> tuple[float, ...]:
+        """Its results on the numbers of its series, computed in `kind` (numpy's float32 or float64)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Algorithm:
+    """How a kernel computes its formula where no order of a sum describes it: `routine` on `series`, then `value`, whose
+    `Var(-1)`, `Var(-2)`, … are the routine's results and whose other Vars are the equation's own."""
+
+    routine: Routine
+    series: tuple[Series, ...]
+    value: Expr
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A pointwise kernel whose mathematics is `formula`, computed as `floats.elementary_composites.<name>` does it on
     `args`: the same function, rounded where the kernel rounds. `names` lists such functions, most likely first; `others`
-    are orders of operations that a second body of the kernel uses for the same mathematics."""
+    are orders of operations that a second body of the kernel uses for the same mathematics; `computed` is what the kernel
+    does in place of evaluating `formula`."""
 
     names: tuple[str, ...]
     args: tuple[Expr, ...]
     formula: Expr
     others: tuple[Expr, ...] = ()
+    computed: tuple[Algorithm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,34 +6,61 @@ there, but the optimizer's formulas are known, and the very double tells which o
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from whygrad.rules.call import OpCall
 from whygrad.rules.expr import Bin, Expr, Neg, Num, Python
+from whygrad.rules.hyperparameters_special import rectification, special
 
 Build = Callable[[OpCall], Expr]
-_PLAIN = ("lr", "momentum", "dampening", "weight_decay", "eps", "alpha", "lambd", "rho", "lr_decay")
+_PLAIN = (
+    "lr", "momentum", "dampening", "weight_decay", "eps", "alpha", "lambd", "rho", "lr_decay", "d", "beta2_decay",
+    "momentum_decay", "t0", "eta", "eps1", "eps2", "etaminus", "etaplus", "step_size_min", "step_size_max",
+    "ns_coefficient_a", "ns_coefficient_b", "ns_coefficient_c", "mu_product",
+)  # fmt: skip
+_PARTS = {
+    "etas": ("etaminus", "etaplus"), "step_sizes": ("step_size_min", "step_size_max"), "eps": ("eps1", "eps2"),
+    "ns_coefficients": ("ns_coefficient_a", "ns_coefficient_b", "ns_coefficient_c"),
+}  # fmt: skip
+"""Hyperparameters that are several numbers, and what the parts are called."""
 
 
 @dataclass(frozen=True)
 class Constants:
-    """The numbers of one parameter's update: `hyper` from its param_group, `t` the count of steps after this one."""
+    """The numbers of one parameter's update: `hyper` from its param_group, `t` the count of steps after this one. `before`
+    and `after`: numbers of its state that the optimizer reads into Python (NAdam's `mu_product`, ASGD's `eta`)."""
 
     hyper: dict[str, Any]
     t: int | None
+    before: dict[str, float] = field(default_factory=dict[str, float])
+    after: dict[str, float] = field(default_factory=dict[str, float])
 
     def name(self, call: OpCall, value: float) -> Expr | None:
         """The equation of a constant, or None when no known formula gives this very double."""
-        for candidate, build in self._formulas(_written(call)):
+        for candidate, build in chain(self._formulas(_written(call)), special(call, self._plain, self.t)):
             if candidate == value:
-                expr = build(call)
-                return expr if not isinstance(expr, (Bin, Neg)) else Python(expr, value)
+                return Python(build(call), value)
         return None
 
+    def number(self, name: str) -> float | None:
+        """A hyperparameter by name, also one of several numbers (`beta1` of `betas`)."""
+        return self._plain(name)
+
     def _plain(self, name: str) -> float | None:
-        found = self.hyper.get(name)
+        found = self.hyper.get(name, self.before.get(name) if name == "eta" else self.after.get(name))
+        if name == "eta" and found is None and "lambd" in self.hyper:
+            found = _first_eta(self.hyper.get("lr"))
+        betas = self.hyper.get("betas")
+        if name in ("beta1", "beta2") and isinstance(betas, tuple):
+            found = betas[int(name[-1]) - 1]
+        for whole, parts in _PARTS.items():
+            values = self.hyper.get(whole)
+            if name in parts and isinstance(values, tuple):
+                found = values[parts.index(name)]
         return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
     def _formulas(self, written: str) -> Iterator[tuple[float, Build]]:
@@ -72,12 +99,29 @@ class Constants:
             return Bin("-", Num(1), Bin("**", c.hyper(name, beta), c.hyper("step", float(t))))
 
         first, second = 1 - beta1**t, 1 - beta2**t
+        rectified = rectification(beta2, t) if beta2 < 1 else None
+        if rectified is not None and self.hyper.get("amsgrad") is None:
+            yield rectified
         if first:
+            # SparseAdam: lr·√(1 − β₂ᵗ) / (1 − β₁ᵗ).
+            both = lr * second**0.5 / first
+
+            def sparse(c: OpCall) -> Expr:
+                root = Bin("**", correction(c, "beta2", beta2), Num(0.5, "½"))
+                return Bin("/", Bin("*", c.hyper("lr", lr), root), correction(c, "beta1", beta1))
+
+            yield both, sparse
+            yield -both, lambda c: Neg(sparse(c))
             yield lr / first, lambda c: Bin("/", c.hyper("lr", lr), correction(c, "beta1", beta1))
             yield -(lr / first), lambda c: Neg(Bin("/", c.hyper("lr", lr), correction(c, "beta1", beta1)))
         yield second**0.5, lambda c: Bin("**", correction(c, "beta2", beta2), Num(0.5, "½"))
         yield first, lambda c: correction(c, "beta1", beta1)
         yield second, lambda c: correction(c, "beta2", beta2)
+
+
+def _first_eta(lr: Any) -> float | None:
+    """ASGD keeps its learning rate in a float32 of its own, which begins as `lr`."""
+    return struct.unpack("f", struct.pack("f", lr))[0] if isinstance(lr, (int, float)) else None
 
 
 def _written(call: OpCall) -> str:

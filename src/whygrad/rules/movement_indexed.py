@@ -8,11 +8,10 @@ import numpy as np
 
 from whygrad.rules.activations import add
 from whygrad.rules.call import Index, OpCall, Operand
-from whygrad.rules.expr import Case, Dot, Expr, Num
+from whygrad.rules.expr import Case, Expr, Num
+from whygrad.rules.movement_sums import meeting, running_sum
 from whygrad.rules.registry import Unruled, rule
 from whygrad.trace.model import Ref
-
-_WRITTEN_OUT = 16
 
 Array = np.ndarray[Any, Any]
 
@@ -39,6 +38,8 @@ def gather(c: OpCall, i: Index) -> Expr:
 def index_select(c: OpCall, i: Index) -> Expr:
     """`y[…, k, …] = x[…, index[k], …]`."""
     x, index, dim = c.t(0), c.t(2), _dim(c, i)
+    if not x.shape:
+        return x[()]
     place = (i[dim],) if index.shape else ()
     index[place]
     return x[(*i[:dim], int(index.item(place)), *i[dim + 1 :])]
@@ -53,22 +54,15 @@ def embedding(c: OpCall, i: Index) -> Expr:
 
 @rule("aten.embedding_dense_backward", rounds="either")
 def embedding_dense_backward(c: OpCall, i: Index) -> Expr:
-    """`∂weight[v, d] = Σ g[…, d]` over the places that looked up row v; 0 for the padding row
+    """`∂weight[v, d] = Σ g[…, d]` over the places that looked up row v, one after the other; 0 for the padding row
     (aten/src/ATen/native/Embedding.cpp)."""
-    g, index = c.t(0), content(c.t(1))
+    g = c.t(0)
     if i[0] == c.arg(3):
         return Case("it is the padding row", Num(0), "Σ g")
-    places = np.argwhere(index == i[0])
     if c.arg(4):
         raise Unruled("gradients scaled by frequency")
-    if not len(places):
-        return Case("no index looked this row up", Num(0), "Σ g")
-    if len(places) > _WRITTEN_OUT:
-        return Dot(g.at(np.column_stack([places, np.full(len(places), i[-1])])))
-    total: Expr = g[(*places[0], i[-1])]
-    for place in places[1:]:
-        total = add(total, g[(*place, i[-1])])
-    return total
+    places = meeting(c, "looked up", lambda: content(c.t(1)), i[0])
+    return running_sum(g, places * g.shape[-1] + i[-1], none="no index looked this row up")
 
 
 def _sources(c: OpCall, x: Operand) -> Array:
@@ -102,30 +96,4 @@ def index_put(c: OpCall, i: Index) -> Expr:
     total: Expr = x[i]
     for hit in hits:
         total = add(total, values.broadcast(tuple(int(k) for k in hit)))
-    return total
-
-
-def _meeting(c: OpCall, i: Index) -> list[Index]:
-    """The elements of `src` that a scatter writes to element `i`."""
-    index, dim = content(c.t(2)), _dim(c, i)
-    found = np.argwhere(index == i[dim])
-    others = [d for d in range(len(i)) if d != dim]
-    return [tuple(int(k) for k in row) for row in found if all(row[d] == i[d] for d in others)]
-
-
-@rule("aten.scatter.src", "aten.scatter.value")
-def scatter(c: OpCall, i: Index) -> Expr:
-    """`y[…, index[…, k, …], …] = src[…, k, …]`, x elsewhere."""
-    hits = _meeting(c, i)
-    if not hits:
-        return Case("no index names it", c.t(0)[i], "src")
-    return Case("an index names it", c.t(3)[hits[-1]] if c.has(3) else c.number(3), "x")
-
-
-@rule("aten.scatter_add", rounds="either")
-def scatter_add(c: OpCall, i: Index) -> Expr:
-    """`y[…, index[…, k, …], …] += src[…, k, …]`."""
-    total: Expr = c.t(0)[i]
-    for hit in _meeting(c, i):
-        total = add(total, c.t(3)[hit])
     return total

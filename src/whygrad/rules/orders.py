@@ -41,7 +41,7 @@ from whygrad.rules.orders_calls import KernelCall
 __all__ = ["KernelCall", "Sample", "candidates", "find", "find_shared", "gives"]
 
 # mkldnn_gemm_min_size (aten/src/ATen/native/mkldnn/Matmul.cpp): up to this m·n·k, PyTorch multiplies itself.
-_ONEDNN_LEAST = 16**3
+ONEDNN_LEAST = 16**3
 _WITH_INIT = {"addmm", "baddbmm", "addmv"}
 _ROWS = {"_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"}
 _SUMS = {"sum", "mean", "mse_loss", "binary_cross_entropy", "l1_loss", "smooth_l1_loss", "huber_loss"}
@@ -232,7 +232,7 @@ def _narrow_products(call: KernelCall) -> tuple[Order, ...]:
     own = (*own, *(replace(order, fused=not order.fused) for order in own))
     if call.dtype == "float16" or call.name == "dot":
         return own
-    return (pairs, *own) if call.rows * call.columns * call.terms > _ONEDNN_LEAST else (*own, pairs)
+    return (pairs, *own) if call.rows * call.columns * call.terms > ONEDNN_LEAST else (*own, pairs)
 
 
 def _row_sums(call: KernelCall) -> tuple[Order, ...]:

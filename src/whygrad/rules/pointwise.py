@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from whygrad.floats import number_format, round_to
 from whygrad.rules.call import Index, OpCall
-from whygrad.rules.expr import Bin, Call, Case, Expr, Neg, Num, Python, Round
+from whygrad.rules.expr import Bin, Call, Case, Expr, Kernel, Neg, Num, Python, Round
 from whygrad.rules.registry import rule
+from whygrad.rules.sparse import added_rows, is_sparse
 
 
 def operand(c: OpCall, position: int, i: Index) -> Expr:
@@ -40,6 +41,8 @@ def _scaled(c: OpCall, i: Index, position: int = 1) -> Expr:
 def add(c: OpCall, i: Index) -> Expr:
     """`yᵢ = aᵢ + alpha·bᵢ` (native/cpu/BinaryOpsKernel.cpp). float16 and bfloat16: in float32, rounded once; the elements
     that fill no vector round the product too."""
+    if is_sparse(c.arg(1)):
+        return added_rows(c, i)
     return Bin("+", term(c, 0, i), _scaled(c, i))
 
 
@@ -121,9 +124,17 @@ for _op, _name in (
     ("sqrt", "sqrt"), ("exp", "exp"), ("log", "log"), ("log2", "log2"), ("log10", "log10"), ("log1p", "log1p"),
     ("expm1", "expm1"), ("tanh", "tanh"), ("erf", "erf"), ("erfc", "erfc"), ("sin", "sin"), ("cos", "cos"),
     ("abs", "abs"), ("sgn", "sign"), ("sign", "sign"), ("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc"),
-    ("rsqrt", "rsqrt"),
 ):  # fmt: skip
     rule(f"aten.{_op}")(_unary(_name))
+
+
+@rule("aten.rsqrt")
+def rsqrt(c: OpCall, i: Index) -> Expr:
+    """`yᵢ = 1/√aᵢ`; in 16 bits the scalar body rounds the root to the dtype."""
+    a, dtype = operand(c, 0, i), c.out().dtype
+    root = Round(Call("sqrt", (a,)), dtype)
+    others = (Bin("/", Num(1), root),) if dtype in ("float16", "bfloat16") else ()
+    return Kernel((), (), Call("rsqrt", (a,)), others)
 
 
 @rule("aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor", "aten.pow.Scalar", rounds="bfloat16")

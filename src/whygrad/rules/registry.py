@@ -42,8 +42,17 @@ EVERY = -1
 
 _RULES: dict[tuple[str, int], Rule] = {}
 _MODULES = (
-    "pointwise", "linear", "reductions", "activations", "softmax", "losses", "losses_classes", "dropout",
-    "movement", "movement_indexed", "selections", "casts", "factories",
+    "pointwise", "pointwise_functions", "activations_hard", "activations_gated",
+    "linear", "reductions", "activations", "softmax", "losses", "losses_classes", "dropout",
+    "movement", "movement_indexed", "selections", "casts", "factories", "movement_generic", "movement_sums", "indexing",
+    "scans", "reductions_others", "selections_order", "pooling", "pooling_max", "upsampling",
+    "upsampling_backward", "indexing_bags", "indexing_masked",
+    "reductions_norms", "upsampling_grid",
+    "complex_parts", "complex_numbers", "fourier", "linalg_triangular", "linalg_lu", "linalg_complex", "linalg_eigen",
+    "linalg_products",
+    "foreach", "fused", "sparse", "amp",
+    "convolution",
+    "norms_layer", "norms_batch", "norms_batch_backward", "norms_group", "norms_weight", "norms_statistics", "attention",
 )  # fmt: skip
 
 
@@ -65,13 +74,19 @@ def rule(*ops: str, rounds: Rounds = "once", output: int = 0) -> Callable[[RuleF
     return enter
 
 
-def find_rule(op: str, output: int = 0) -> Rule | None:
-    """The rule of an op such as `aten.add.Tensor`: of its overload, of the op, or of the op that it is the in-place form
-    of; None when it has none (the op is opaque)."""
+COMPLEX = "complex "
+"""Before an op's name: its rule where a tensor that it reads or writes is complex."""
+
+
+def find_rule(op: str, output: int = 0, complex_numbers: bool = False) -> Rule | None:
+    """The rule of an op such as `aten.add.Tensor`: of its overload, of the op, or of the op that it is the in-place or
+    `out=` form of; None when it has none (the op is opaque). An op on complex tensors has rules of its own."""
     _load()
+    if complex_numbers:
+        op = COMPLEX + op
     kind = op.rpartition(".")[0]
     plain = kind[:-1] if kind.endswith("_") else kind
-    for name in (op, plain + op.removeprefix(kind), kind, plain):
+    for name in (op, op.removesuffix("_out"), plain + op.removeprefix(kind), kind, plain):
         found = _RULES.get((name, output)) or _RULES.get((name, EVERY))
         if found is not None:
             return found

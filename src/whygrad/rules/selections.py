@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Case, Expr, Num
+from whygrad.rules.movement_maps import content
 from whygrad.rules.reductions import dims_of, reduced
 from whygrad.rules.registry import rule
 
@@ -13,11 +16,12 @@ from whygrad.rules.registry import rule
 def _best(c: OpCall, i: Index, dims: tuple[int, ...], keepdim: bool, sign: float) -> tuple[Index, int]:
     """Index in x of the largest (sign 1) or smallest of a row, and its place among them; NaN counts, the first of equals."""
     x = c.t(0)
-    places = [tuple(int(k) for k in at) for at in reduced(x, dims, keepdim, i).indices]
-    values = [x.item(p) for p in places]
-    order = range(len(values))
-    best = max(order, key=lambda k: (values[k] != values[k], sign * values[k] if values[k] == values[k] else 0.0, -k))
-    return places[best], best
+    indices = reduced(x, dims, keepdim, i).indices
+    values = content(x)[tuple(indices.T)]
+    if values.dtype.kind not in "biu":
+        values = values.astype(np.float64)
+    best = int(np.argmax(values) if sign > 0 else np.argmin(values))
+    return tuple(int(k) for k in indices[best]), best
 
 
 def _extremes(name: str, sign: float) -> None:
@@ -50,6 +54,8 @@ def sorted_(c: OpCall, i: Index) -> Expr:
     """`y[…, k, …]` is the k-th in order: the element that the second result names."""
     x, dim = c.t(0), c.integer(2 if c.op.kind == "aten.topk" else 1, "dim", -1) % max(len(i), 1)
     at = int(c.out(1).item(i))
+    if not i:
+        return x[()]
     return Case(f"it is number {i[dim]} in order", x[(*i[:dim], at, *i[dim + 1 :])], "another element")
 
 
@@ -58,6 +64,8 @@ def order(c: OpCall, i: Index) -> Expr:
     """The index in x of the k-th element in order."""
     x, dim = c.t(0), c.integer(2 if c.op.kind == "aten.topk" else 1, "dim", -1) % max(len(i), 1)
     at = int(c.out(1).item(i))
+    if not i:
+        return Num(0)
     x[(*i[:dim], at, *i[dim + 1 :])]
     return Case(f"that element is number {i[dim]} in order", Num(float(at)), "another index")
 
@@ -121,10 +129,10 @@ def all_or_any(c: OpCall, i: Index) -> Expr:
     """`y` is 1 if every (any) element is not 0."""
     x = c.t(0)
     dims = dims_of(c.arg(1, "dim"), len(x.shape))
-    places = [tuple(int(k) for k in at) for at in reduced(x, dims, bool(c.arg(2, "keepdim", False)), i).indices]
+    places = reduced(x, dims, bool(c.arg(2, "keepdim", False)), i).indices
     every = c.op.kind == "aten.all"
-    deciding = next((p for p in places if bool(x.item(p)) != every), None)
-    if deciding is None:
+    deciding = np.flatnonzero((content(x)[tuple(places.T)] != 0) != every)
+    if not len(deciding):
         return Case("every element is not 0" if every else "every element is 0", Num(float(every)))
-    x[deciding]
+    x[tuple(int(k) for k in places[deciding[0]])]
     return Case("one element is 0" if every else "one element is not 0", Num(float(not every)))
