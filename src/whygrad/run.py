@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from whygrad.errors import AddressError, WhygradError
 if TYPE_CHECKING:
     import pandas
 
+    from whygrad.explain.contributions import Contributions
     from whygrad.explain.derivation import Derivation as Inert
     from whygrad.explain.updates import Progress
     from whygrad.explain.updates import Updates as InertUpdates
     from whygrad.explain.why import Explainer
     from whygrad.trace.store import Trace
+    from whygrad.view.derivation import DerivationView
 
 
 class Derivation:
@@ -24,31 +27,43 @@ class Derivation:
     are attributes here.
     """
 
-    def __init__(self, inert: Inert) -> None:
-        self.inert = inert
+    def __init__(self, inert: Inert, explainer: Explainer | None = None) -> None:
+        self.inert, self._explainer = inert, explainer
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.inert, name)
 
-    def __repr__(self) -> str:
-        from whygrad.render.terminal import derivation_text
+    @cached_property
+    def contributions(self) -> tuple[Contributions, ...]:
+        """Of a gradient: what each example of the batch, and each path to the loss, contributed to it, and how much of
+        that cancelled. Empty for other numbers. Worked out when first asked for."""
+        if self._explainer is None or self.inert.role != "gradient":
+            return ()
+        return self._explainer.contributions(self.inert.address)
+
+    def view(self, exact: bool = False) -> DerivationView:
+        """The answer as finished strings, which the terminal and the page draw. `exact`: every digit."""
         from whygrad.view.derivation import derivation_view
 
-        return derivation_text(derivation_view(self.inert))
+        return derivation_view(self.inert, exact, self.contributions)
+
+    def __repr__(self) -> str:
+        from whygrad.render.terminal import derivation_text
+
+        return derivation_text(self.view())
 
     def _repr_html_(self) -> str:
         from whygrad.render.html import derivation_html
-        from whygrad.view.derivation import derivation_view
 
-        return derivation_html(derivation_view(self.inert))
+        return derivation_html(self.view())
 
     def to_dict(self) -> dict[str, Any]:
         """What `whygrad why --json` prints, as a dict."""
         from whygrad.view.derivation import to_dict
 
-        return to_dict(self.inert)
+        return to_dict(self.inert, self.contributions)
 
     def latex(self) -> str:
         """The equation with its numbers, for LaTeX."""
@@ -133,14 +148,15 @@ class Run:
         """Why a scalar is what it is.
 
         `what` is an address (`"linear.weight[0,0].grad@3"`) or a live tensor, with `index` naming its element. `depth` is
-        how many operands deep to go; None reaches the inputs and parameters of a small network.
+        how many operands deep to go; None reaches the inputs and parameters of a small network. A complex number is two:
+        `"z[3].imag@0"`, or `index` `(3, "imag")`; the real part where none is named.
 
         Raises AddressError (unknown name, index out of range), StepNotKept, ValueDropped.
         """
         if isinstance(what, str):
-            return Derivation(self._explain().why(what, depth))
+            return Derivation(self._explain().why(what, depth), self._explain())
         self._explain()
-        return Derivation(self._why_tensor(what, index, depth))
+        return Derivation(self._why_tensor(what, index, depth), self._explain())
 
     def updates(self, address: str, *, progress: Progress | None = None) -> Updates:
         """How a parameter's element (or an optimizer state's) came to be what it is: back through all kept updates, how

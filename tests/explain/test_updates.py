@@ -12,7 +12,7 @@ from torch import nn
 
 import whygrad
 from whygrad.cli import main
-from whygrad.errors import AddressError
+from whygrad.errors import AddressError, WhygradError
 
 
 def train(
@@ -121,5 +121,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_range_is_written_with_a_colon() -> None:
-    with pytest.raises(whygrad.errors.WhygradError, match="found '5-7'"):
+    with pytest.raises(WhygradError, match="found '5-7'"):
         train("SGD", torch.float32, keep="0,5-7", lr=0.1)

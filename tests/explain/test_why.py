@@ -105,7 +105,9 @@ def test_a_long_sum_shows_its_largest_terms() -> None:
     assert min(products) > 0
 
 
-def test_an_op_without_a_rule_is_opaque_and_replayed() -> None:
+def test_an_op_without_a_rule_is_opaque_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whygrad.explain.places.candidates", lambda op: [])
+    monkeypatch.setattr("whygrad.explain.check.find_rule", lambda *_: None)
     x = torch.randn(3, 3, requires_grad=True)
     with whygrad.record() as run:
         torch.linalg.inv(x).sum().backward()
@@ -212,7 +214,8 @@ def test_every_scalar_of_many_programs_is_explained_without_error() -> None:
                 assert node.verdict.kind != "differs", (name, op.name, node.verdict)
 
 
-def test_a_call_that_its_rule_does_not_cover_is_opaque() -> None:
+def test_a_call_that_its_rule_does_not_cover_is_opaque(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whygrad.explain.places.candidates", lambda op: [])
     table = nn.Embedding(4, 2, scale_grad_by_freq=True)
     with whygrad.record() as run:
         table(torch.tensor([1, 1, 2])).sum().backward()

@@ -57,7 +57,6 @@ def main(args: argparse.Namespace) -> int:
     """Print the answer."""
     import whygrad
     from whygrad.render.terminal import draw_derivation, screen_for, show
-    from whygrad.view.derivation import derivation_view
 
     run = whygrad.load(args.run)
     if args.updates:
@@ -70,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     elif args.python:
         write(answer.python())
     else:
-        show(draw_derivation(derivation_view(answer.inert, args.exact), screen_for(sys.stdout)))
+        show(draw_derivation(answer.view(args.exact), screen_for(sys.stdout)))
     return 0
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
 
 from whygrad.errors import AddressError
+from whygrad.explain.window import Window
 from whygrad.trace.analysis import PRIORITY
-from whygrad.trace.model import UNWRITTEN, Name, Step, Value
+from whygrad.trace.model import UNWRITTEN, Name, Op, Step, Value
 from whygrad.trace.store import Trace
 
 Index = tuple[int, ...]
+_EARLIER = ("before", "state_before")
+"""Kinds of names for what stood there before the step: as addresses they bear the number of the step before it."""
+Part: TypeAlias = Literal["real", "imag"]
+PARTS: tuple[Part, Part] = ("real", "imag")
 _ADDRESS = re.compile(
-    r"^(?P<name>.+?)(?P<index>\[[-\d,\s]*\])?(?P<grad>\.grad)?(?P<index2>\[[-\d,\s]*\])?(?:@(?P<step>init|-?\d+))?$"
+    r"^(?P<name>.+?)(?P<part1>\.(?:real|imag))?(?P<index>\[[-\d,\s]*\])?(?P<part2>\.(?:real|imag))?"
+    r"(?:(?P<grad>\.grad)(?P<part3>\.(?:real|imag))?(?P<index2>\[[-\d,\s]*\])?(?P<part4>\.(?:real|imag))?)?"
+    r"(?:@(?P<step>init|-?\d+))?$"
 )
 
 
@@ -26,11 +35,14 @@ class Parsed:
     index: Index | None
     grad: bool
     step: int | None
+    part: Part | None = None
 
     def spelled(self) -> str:
         """The address written out again."""
         step = "" if self.step is None else step_text(self.step)
-        return f"{self.name}{'' if self.index is None else index_text(self.index)}{'.grad' if self.grad else ''}{step}"
+        part = "" if self.part is None else f".{self.part}"
+        where = "" if self.index is None else index_text(self.index)
+        return f"{self.name}{where}{'.grad' if self.grad else ''}{part}{step}"
 
 
 def parse(text: str) -> Parsed:
@@ -44,12 +56,18 @@ def parse(text: str) -> Parsed:
     index = None if bracket is None else tuple(int(i) for i in bracket[1:-1].split(",") if i.strip())
     step = None if match["step"] is None else -1 if match["step"] == "init" else int(match["step"])
     name = match["name"]
-    return Parsed(text, name, index, match["grad"] is not None, step)
+    part = next((match[f"part{k}"][1:] for k in range(1, 5) if match[f"part{k}"]), None)
+    return Parsed(text, name, index, match["grad"] is not None, step, cast("Part | None", part))
 
 
 def index_text(index: Index) -> str:
     """`[0,2]`, or nothing for a scalar."""
     return "[" + ",".join(map(str, index)) + "]" if index else ""
+
+
+def element_text(value: Value, index: Index) -> str:
+    """An element's index under a name: `[0,2]`; of a complex tensor `[0,2].imag`."""
+    return f"{index_text(index[:-1])}.{PARTS[index[-1]]}" if value.is_complex else index_text(index)
 
 
 def step_text(number: int) -> str:
@@ -69,8 +87,8 @@ class Scalar:
 class Naming:
     """Names of a step's memory, both ways."""
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    def __init__(self, step: Step, window: Window | None = None) -> None:
+        self.step, self.window = step, window
         self.by_memory: dict[tuple[int, int], list[Name]] = {}
         self.by_text: dict[tuple[str, bool], list[Name]] = {}
         rank = {kind: i for i, kind in enumerate(PRIORITY)}
@@ -89,11 +107,18 @@ class Naming:
         place = value.location(index)
         for name in self.by_memory.get((value.storage, value.version), ()):
             named = self.step.values[name.value]
-            if named.dtype == value.dtype:
+            if named.dtype == value.dtype and self._leads_to(name, named):
                 found = named.index_at(place)
-                if found is not None:
+                if found is not None and named.negates(found) == value.negates(index):
                     return name, found
         return None
+
+    def _leads_to(self, name: Name, value: Value) -> bool:
+        """Whether a name, asked for, leads to this Value: not where another goes by the same text and comes first."""
+        earlier = name.kind in _EARLIER
+        same = self.by_text[self._text(name), name.kind == "gradient"]
+        first = next(each for each in same if (each.kind in _EARLIER) == earlier)
+        return first is name or _window(self.step.values[first.value]) == _window(value)
 
     def address(self, value: Value, index: Index) -> str:
         """The address of an element; elements that nothing named go by the op that made them: `op17[0,1]@3`."""
@@ -101,27 +126,50 @@ class Naming:
         if found is not None:
             name, at = found
             grad = ".grad" if name.kind == "gradient" else ""
-            number = self.step.number - (name.kind in ("before", "state_before"))
-            return f"{self._text(name)}{index_text(at)}{grad}{step_text(number)}"
-        if value.version == UNWRITTEN or not self.step.first <= value.version < self.step.last:
-            return f"value{value.id}{index_text(index)}{step_text(self.step.number)}"
+            number = self.step.number - (name.kind in _EARLIER)
+            head, dot, part = self.element(self.step.values[name.value], at).partition(".")
+            return f"{self._text(name)}{head}{grad}{dot}{part}{step_text(number)}"
+        if value.version == UNWRITTEN or not self.step.first <= value.version < self.step.last or value.negates(index):
+            return f"value{value.id}{self.element(value, index)}{step_text(self.step.number)}"
         op = self.step.op(value.version)
+        value, index = self._as_written(op, value, index)
         several = len([w for w in op.written if self.step.values[w].storage != value.storage]) > 0
         suffix = f".{[self.step.values[w].storage for w in op.written].index(value.storage)}" if several else ""
-        return f"op{value.version - self.step.first}{suffix}{index_text(index)}{step_text(self.step.number)}"
+        return f"op{value.version - self.step.first}{suffix}{self.element(value, index)}{step_text(self.step.number)}"
+
+    def element(self, value: Value, index: Index) -> str:
+        """An element's index as the run counts it: of a stretch of a large parameter, its index in the whole."""
+        if self.window is not None and value.numel > 1:
+            return index_text(self.window.outside(index))
+        return element_text(value, index)
+
+    def _as_written(self, op: Op, value: Value, index: Index) -> tuple[Value, Index]:
+        """An element of a view, as an element of what the op wrote."""
+        for each in op.written:
+            own = self.step.values[each]
+            if (own.storage, own.dtype) == (value.storage, value.dtype):
+                at = own.index_at(value.location(index))
+                if at is not None:
+                    return own, at
+        return value, index
+
+
+def _window(value: Value) -> tuple[object, ...]:
+    """What two Values share that show the same elements at the same indices."""
+    return value.storage, value.version, value.dtype, value.offset, value.shape, value.stride, value.form
 
 
 class Resolver:
     """Finds the scalar that an address names."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+    def __init__(self, trace: Trace, window: Window | None = None) -> None:
+        self.trace, self.window = trace, window
         self._naming: dict[int, tuple[Step, Naming]] = {}
 
     def naming(self, step: Step) -> Naming:
         known = self._naming.get(step.number)
         if known is None or known[0] is not step:
-            known = self._naming[step.number] = (step, Naming(step))
+            known = self._naming[step.number] = (step, Naming(step, self.window))
         return known[1]
 
     def resolve(self, text: str) -> Scalar:
@@ -131,7 +179,7 @@ class Resolver:
         number = self._number(parsed)
         step, name = self._find(parsed, number)
         value = step.values[name] if isinstance(name, int) else step.values[name.value]
-        return Scalar(step, value, self._index(parsed, value))
+        return Scalar(step, value, self._element(parsed, value))
 
     def _number(self, parsed: Parsed) -> int:
         last = [info.number for info in self.trace.index if info.kept]
@@ -157,9 +205,8 @@ class Resolver:
             tried.append(step)
         if number + 1 in kept and not parsed.grad:
             step = self.trace.step(number + 1)
-            names = [
-                n for n in self.naming(step).by_text.get((self._full(parsed, step), False), ()) if n.kind == "before"
-            ]
+            named = self.naming(step).by_text.get((self._full(parsed, step), False), ())
+            names = [each for each in named if each.kind in _EARLIER]
             if names:
                 return step, names[0]
             if number < 0:
@@ -207,16 +254,30 @@ class Resolver:
         hint = ", ".join((near + parts)[:6]) or ", ".join(names[:8])
         return f"no value {wanted!r} in step {step.number}; the nearest names are: {hint}."
 
-    def _index(self, parsed: Parsed, value: Value) -> Index:
-        index, shape = parsed.index, value.shape
+    def _element(self, parsed: Parsed, value: Value) -> Index:
+        """The element; of a complex tensor, its real part where none is named."""
+        if value.is_complex:
+            return (*self._index(parsed, value.shape[:-1]), PARTS.index(parsed.part or "real"))
+        if parsed.part is not None:
+            raise AddressError(
+                f"no value {parsed.text!r}: {parsed.name!r} is {value.dtype}, its elements have no parts."
+            )
+        return self._index(parsed, value.shape)
+
+    def _index(self, parsed: Parsed, shape: Index) -> Index:
+        if self.window is not None and math.prod(shape) > 1 and parsed.index is not None:
+            if len(parsed.index) != len(self.window.shape):
+                raise AddressError(f"no value {parsed.text!r}: its shape is {self.window.shape}.")
+            return self.window.inside(parsed.index)
+        index, numel = parsed.index, math.prod(shape)
         what = parsed.name + (".grad" if parsed.grad else "")
         if index is None:
-            if value.numel == 1:
+            if numel == 1:
                 return tuple(0 for _ in shape)
             example = index_text(tuple(0 for _ in shape))
             raise AddressError(f"{what!r} has shape {shape}: say which element, such as {parsed.name}{example}.")
         if len(index) != len(shape):
-            if value.numel == 1 and index == (0,):
+            if numel == 1 and index == (0,):
                 return tuple(0 for _ in shape)
             raise AddressError(
                 f"no value {parsed.text!r}: its shape is {shape}, so it takes {len(shape)} "

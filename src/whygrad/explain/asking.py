@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from whygrad.errors import AddressError
 from whygrad.explain.addresses import Parsed, Scalar, parse
 from whygrad.explain.expand import find_param
-from whygrad.explain.places import HyperPlace, Made, Place, Tracks
-from whygrad.rules.call import Hyper
+from whygrad.explain.places import HyperPlace, Made, Place, Tracks, World
+from whygrad.explain.settings import Settings
+from whygrad.rules.call import Hyper, Index
 from whygrad.trace.model import Step
 
 
@@ -38,33 +40,51 @@ class Asked:
         if match is None or parsed.index is not None:
             return None
         step = self._step_of(parsed)
-        groups = [group for op in step.ops if op.optimizer is not None for group in op.optimizer.groups]
-        place = int(match[2] or 0)
-        found = groups[place].get(match[1]) if place < len(groups) else None
-        if isinstance(found, tuple) or match[1] in ("beta1", "beta2"):
-            betas = groups[place].get("betas")
-            found = betas[int(match[1][-1]) - 1] if isinstance(betas, tuple) and match[1].startswith("beta") else None
-        if match[1] == "step" and place < len(groups) and groups[place].params:
-            found = self.tracks.count(self.tracks.world, step, groups[place].params[0])
-        if isinstance(found, (int, float)) and not isinstance(found, bool):
-            return HyperPlace(Hyper(match[1], float(found)), step.number)
-        return None
+        settings, group = Settings(self.tracks.trace, step), int(match[2] or 0)
+        found = settings.value(match[1], group)
+        if found is None:
+            return None
+        return HyperPlace(Hyper(match[1], float(found)), step.number, group, settings.origin(match[1], group))
 
     def _inside(self, address: str) -> Place | None:
-        """`optimizer.op11(linear.weight)[0,0]@3`: a number inside a parameter's update."""
+        """`optimizer.op11(linear.weight)[0,0]@3`: a number inside a parameter's update; `op3(op17)[2]@3`: one inside an op
+        taken apart."""
         parsed = parse(address)
-        match = re.fullmatch(r"optimizer\.(op\d+(?:\.\d+)?|value\d+)\((.+)\)", parsed.name)
+        match = re.fullmatch(r"(optimizer\.)?(op\d+(?:\.\d+)?|value\d+)\((.+)\)", parsed.name)
         if match is None:
             return None
         step = self._step_of(parsed)
-        for name in step.names:
-            if name.kind == "parameter" and name.text == match[2]:
-                after = step.values[name.value]
-                made = self.tracks.maker(Place(self.tracks.world, step, after, tuple(0 for _ in after.shape)))
+        world = self._world(match[3], step, match[1] is not None, parsed.index)
+        if world is None:
+            return None
+        scalar = world.resolver.resolve(replace(parsed, name=match[2]).spelled())
+        return Place(world, scalar.step, scalar.value, scalar.index)
+
+    def _world(self, name: str, step: Step, update: bool, index: Index | None) -> World | None:
+        """The inside of `op17`, of `op3(op17)`, of `linear.weight` (its update), of `op11(linear.weight)`."""
+        match = re.fullmatch(r"op(\d+)(?:~(\d+))?(?:\((.+)\))?", name)
+        if match is None or (update and match[3] is None):
+            return self._update(name, step, index) if update else None
+        outer = self._world(match[3], step, update, index) if match[3] else self.tracks.world
+        if outer is None:
+            return None
+        inner = step if outer.outer is None else outer.trace.step(step.number)
+        if int(match[1]) >= len(inner.ops):
+            raise AddressError(f"no op {match[1]} in {name!r}: there are {len(inner.ops)}.")
+        found = self.tracks.taken_apart(outer, inner, inner.ops[int(match[1])], int(match[2] or 1) - 1)
+        if isinstance(found, World):
+            return found
+        raise AddressError(f"op {match[1]} has no inside of that number{f': {found}' if found else ''}.")
+
+    def _update(self, name: str, step: Step, index: Index | None) -> World | None:
+        for known in step.names:
+            if known.kind == "parameter" and known.text == name:
+                after = step.values[known.value]
+                at = index if index is not None and len(index) == len(after.shape) else tuple(0 for _ in after.shape)
+                at = tuple(min(max(i, 0), n - 1) for i, n in zip(at, after.shape, strict=True))
+                made = self.tracks.maker(Place(self.tracks.world, step, after, at))
                 if isinstance(made, Made) and made.op.optimizer is not None:
                     found = find_param(made.op, made.value.id)
                     assert found is not None
-                    world = self.tracks.world_inside(self.tracks.world, made, *found)
-                    scalar = world.resolver.resolve(replace(parsed, name=match[1]).spelled())
-                    return Place(world, scalar.step, scalar.value, scalar.index)
+                    return self.tracks.world_inside(self.tracks.world, made, *found, at)
         return None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from whygrad.errors import ValueDropped
 from whygrad.explain.evaluate import Found, Inputs, Orders, search
+from whygrad.explain.probe import Fits, Prober
 from whygrad.floats import FORMATS, NumberFormat, number_format
 from whygrad.floats.summation import Chain, Order
 from whygrad.rules.call import Hyper, Index, OpCall
 from whygrad.rules.expr import Dot, Drawn, Expr, walk
+from whygrad.rules.foreach import element_op
 from whygrad.rules.orders import KernelCall, candidates
 from whygrad.rules.registry import Rule, Unruled, find_rule
 from whygrad.trace.model import Op, Ref, Step, Value
@@ -56,38 +58,57 @@ class Checker:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self._as_expected: dict[tuple[Any, ...], bool] = {}
+        self._prober = Prober()
 
     def check(self, step: Step, op: Op, output: Value, index: Index, constants: Any = None) -> Checked | None:
         """The equation for element `index` of a Value that `op` wrote; None when the op has no rule for it.
 
         Raises ValueDropped when an operand's numbers were not kept, Unruled when the rule does not cover this call.
         """
-        rule = find_rule(op.name, position_of(op, output.id))
-        if rule is None:
+        found = self.equation(step, op, output, index, constants)
+        if found is None:
             return None
-        call = OpCall(self.trace, step, op, constants, position_of(op, output.id))
-        try:
-            expr = rule.function(call, index)
-        except (Unruled, ValueDropped):
-            raise
-        except Exception as error:
-            raise Unruled(f"{type(error).__name__}: {error}") from error
-        inputs = self._inputs(call)
+        call, rule, expr, inputs = found
         target = float(self.trace.content(step, output)[index])
         fmt = FORMATS.get(output.dtype)
         width = _width(rule, call, output)
         if fmt is None:
             return self._integer(call, rule, expr, inputs, target, width)
-        orders = self._ranked(call, rule, expr, output, index, width) if _sums(expr) else ()
+        if self._prober.knows(op.kind):
+            expr = self._prober.settled(call, rule, expr, index, self._fits(call, rule, output, width))
+            orders = _possible(call, expr, index)
+        else:
+            orders = self._ranked(call, rule, expr, output, index, width) if _sums(expr) else ()
         if target == 0 and any(isinstance(node, Dot) for node in walk(expr)):
             orders = (*orders, *_OF_ZEROS)
         found = search(expr, inputs, target, fmt, width, orders)
+        seen = self._prober.alone(call, rule, expr, index) if found is not None and found.ulp else None
+        if seen is not None:
+            again = search(seen, inputs, target, fmt, width, _possible(call, seen, index))
+            expr, found = (seen, again) if again is not None and again.ulp == 0 else (expr, found)
         if rule.rounds == "either" and width is not fmt and (found is None or found.ulp):
             each = search(expr, inputs, target, fmt, fmt, orders)
             found, width = (
                 (each, fmt) if each is not None and (found is None or each.ulp < found.ulp) else (found, width)
             )
         return Checked(call, rule, expr, inputs, target, fmt, width, found, found is not None and found.ulp == 0)
+
+    def equation(
+        self, step: Step, op: Op, output: Value, index: Index, constants: Any = None
+    ) -> tuple[OpCall, Rule, Expr, Inputs] | None:
+        """The equation and its inputs, not evaluated; None and errors as in `check`."""
+        op, position = element_op(op, position_of(op, output.id))
+        call = OpCall(self.trace, step, op, constants, position)
+        rule = find_rule(op.name, position, call.is_complex)
+        if rule is None:
+            return None
+        try:
+            expr = rule.function(call, index)
+        except (Unruled, ValueDropped):
+            raise
+        except Exception as error:
+            raise Unruled(f"{type(error).__name__}: {error}") from error
+        return call, rule, expr, self._inputs(call)
 
     def _integer(
         self, call: OpCall, rule: Rule, expr: Expr, inputs: Inputs, target: float, width: NumberFormat
@@ -108,7 +129,7 @@ class Checker:
                 values.append(key.value)
             else:
                 values.append(float(self.trace.content(call.step, call.step.values[key[0]])[key[1]]))
-        tensors = [self.trace.content(call.step, call.step.values[v]) for v in call.tensors]
+        tensors = [call.array(operand) for operand in range(len(call.tensors))]
         return Inputs(values, tensors)
 
     def _ranked(self, call: OpCall, rule: Rule, expr: Expr, output: Value, index: Index, width: NumberFormat) -> Orders:
@@ -137,7 +158,19 @@ class Checker:
 
     def _first_fits(self, call: OpCall, rule: Rule, at: Index, trial: _Trial, recorded: float) -> bool:
         expr, inputs = self._sample(call, rule, at)
-        return trial.gives(expr, inputs, recorded, _possible(call, expr, at)[0])
+        possible = _possible(call, expr, at)
+        return not possible or trial.gives(expr, inputs, recorded, possible[0])
+
+    def _fits(self, call: OpCall, rule: Rule, output: Value, width: NumberFormat) -> Fits:
+        trial, recorded = _Trial(number_format(output.dtype), width), self.trace.content(call.step, output)
+
+        def fits(at: Index, orders: tuple[Order, ...] | None, k: int) -> bool:
+            expr, inputs = self._sample(call, rule, at)
+            if orders is not None and isinstance(expr, Dot):
+                expr = replace(expr, orders=orders)
+            return trial.gives(expr, inputs, float(recorded[at]), k)
+
+        return fits
 
     def _sample(self, call: OpCall, rule: Rule, index: Index) -> tuple[Expr, Inputs]:
         other = OpCall(self.trace, call.step, call.op, call.constants, call.output)
@@ -148,14 +181,17 @@ class Checker:
 def _possible(call: OpCall, expr: Expr, index: Index) -> Orders:
     """The orders that an equation's sums may have: their own, or those of the op."""
     own = max((len(node.orders) for node in walk(expr) if isinstance(node, Dot)), default=0)
-    return tuple(range(own)) if own else candidates(kernel_call(call, index))
+    if own or call.is_complex:
+        return tuple(range(own))
+    return candidates(kernel_call(call, index))
 
 
 def position_of(op: Op, value: int) -> int:
-    """Which result of the op a Value is."""
+    """Which result of the op a Value is: what it wrote without returning it comes after what it returned."""
     if value in op.outputs:
         return op.outputs.index(value)
-    return op.written.index(value) if value in op.written else 0
+    unreturned = [each for each in op.written if each not in op.outputs]
+    return len(op.outputs) + unreturned.index(value) if value in unreturned else 0
 
 
 def kernel_call(call: OpCall, index: Index) -> KernelCall:

@@ -11,18 +11,36 @@ import numpy as np
 
 from whygrad.floats import NumberFormat, fma, number_format, round_to, ulp_distance
 from whygrad.floats import elementary_composites as composites
-from whygrad.floats.elementary import Variant, evaluate, evaluate_array, variants
+from whygrad.floats.elementary import FUNCTIONS, Variant, evaluate, evaluate_array, variants
 from whygrad.floats.elementary_arithmetic import SCALAR
 from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
+from whygrad.floats.elementary_plain import PLAIN
 from whygrad.floats.summation import NllCascade, Order
 from whygrad.floats.summation import evaluate as evaluate_sum
-from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var, walk
+from whygrad.floats.summation_moments import fma_array
+from whygrad.rules.expr import (
+    Algorithm,
+    Bin,
+    Call,
+    Case,
+    Dot,
+    Drawn,
+    Expr,
+    Fma,
+    In,
+    Kernel,
+    Neg,
+    Num,
+    Python,
+    Round,
+    Var,
+    children,
+    walk,
+)  # fmt: skip
 
 Array = np.ndarray[Any, Any]
-ELEMENTARY = frozenset(
-    ["exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sigmoid", "pow", "rsqrt"]
-)
+ELEMENTARY = frozenset(FUNCTIONS) - {"sqrt"}
 
 
 @dataclass(frozen=True)
@@ -43,22 +61,31 @@ class Ways:
 
     def describe(self, expr: Expr) -> str:
         """For users: what was chosen, only where there was a choice."""
-        nodes = walk(expr)
-        parts: list[str] = []
+        nodes, parts = self._evaluated(expr), list[str]()
         orders = [self.order_of(n) for n in nodes if isinstance(n, Dot) and len(n.a) > 1]
         named = dict.fromkeys(order.name for order in orders if order is not None)
         if named:
             parts.append(f"summed as {'; then as '.join(named)}")
-        if self.fused:
+        if None in orders:
+            parts.append("summed exactly, then rounded once")
+        if self.fused or any(isinstance(node, Fma) for node in nodes):
             parts.append("products fused into sums (FMA)")
         for node in nodes:
             if isinstance(node, Call) and node.name in ELEMENTARY:
                 chosen = pick(node, self)
                 if chosen.name != "correctly rounded" and chosen.name not in " ".join(parts):
                     parts.append(f"{node.name} by {chosen.name}")
-            if isinstance(node, Kernel) and (node.names or self.body):
+            if isinstance(node, Kernel) and node.computed and not self.body:
+                parts.append(node.computed[0].routine.text)
+            elif isinstance(node, Kernel) and (node.names or self.body):
                 parts.append("in the kernel's own order of operations")
         return "; ".join(dict.fromkeys(parts))
+
+    def _evaluated(self, expr: Expr) -> list[Expr]:
+        """The nodes of an expression that were evaluated: not the mathematics of what an algorithm computed."""
+        if isinstance(expr, Kernel) and expr.computed and not self.body:
+            return [expr]
+        return [expr, *(node for child in children(expr) for node in self._evaluated(child))]
 
 
 @dataclass
@@ -67,11 +94,11 @@ class Inputs:
 
     values: list[float]
     tensors: list[Array]
-    cache: dict[int, Array] = field(default_factory=dict[int, "Array"])
+    cache: dict[tuple[int, int], Array] = field(default_factory=dict[tuple[int, int], "Array"])
 
     def series(self, operand: int, indices: Array) -> Array:
         """The elements of a series, as float64 carriers."""
-        key = id(indices)
+        key = operand, id(indices)
         if key not in self.cache:
             tensor = self.tensors[operand]
             self.cache[key] = np.asarray(tensor[tuple(indices.T)], dtype=np.float64).reshape(-1)
@@ -171,19 +198,34 @@ class _Evaluator:
         """In 16 bits a kernel inside an equation widens its operands and rounds its result."""
         bodies = _bodies(expr, self.width)
         body = bodies[min(self.ways.body, len(bodies) - 1)]
+        if isinstance(body, Algorithm):
+            return self.algorithm(body)
         if not isinstance(body, tuple):
             return self.run(body)
         name, functions = body
         return self.rnd(float(getattr(composites, name)(SCALAR, functions, *(self.run(a) for a in expr.args))))
 
+    def algorithm(self, body: Algorithm) -> float:
+        arrays = tuple(self.inputs.series(s.operand, s.indices) for s in body.series)
+        found = body.routine.results(arrays, np.float64 if self.width.name == "float64" else np.float32)
+        values = self.inputs.values
+        self.inputs.values = [*values, *reversed(found)]
+        try:
+            return self.run(body.value)
+        finally:
+            self.inputs.values = values
+
     def dot(self, expr: Dot) -> float:
         a = self.inputs.series(expr.a.operand, expr.a.indices)
         b = None if expr.b is None else self.inputs.series(expr.b.operand, expr.b.indices)
+        order = self.ways.order_of(expr)
         if expr.term is not None:
             more = [self.inputs.series(s.operand, s.indices) for s in expr.more]
-            a, b = self.terms(expr.term, a, b, more), None
+            if order is not None and order.fused and isinstance(expr.term, Bin) and expr.term.op == "*":
+                a, b = (self.terms(factor, a, b, more) for factor in (expr.term.a, expr.term.b))
+            else:
+                a, b = self.terms(expr.term, a, b, more), None
         init = None if expr.init is None else self.run(expr.init)
-        order = self.ways.order_of(expr)
         kind = np.float64 if self.width.name == "float64" else np.float32
         if order is None:
             products = a if b is None else a * b
@@ -201,7 +243,7 @@ class _Evaluator:
         if self.width.name in _NUMPY and not self.ways.fused:
             series = [a, a if b is None else b, *self.inputs.values, *reversed(more)]
             with np.errstate(all="ignore"):
-                at_once = self.vector(term, series)
+                at_once = self.vector(term, series, _NUMPY[self.width.name])
             if at_once is not None:
                 return np.broadcast_to(at_once.astype(np.float64), a.shape)
         values = self.inputs.values
@@ -214,23 +256,34 @@ class _Evaluator:
         self.inputs.values = values
         return np.array(found)
 
-    def vector(self, expr: Expr, series: Sequence[Array | float]) -> Array | None:
-        """`run` for all terms at once, in numpy's own arithmetic of the width, which rounds every operation once; None for
+    def vector(self, expr: Expr, series: Sequence[Array | float], kind: Any) -> Array | None:
+        """`run` for all terms at once, in numpy's own arithmetic of `kind`, which rounds every operation once; None for
         what is not written so."""
-        kind = _NUMPY[self.width.name]
         match expr:
+            case In(name, a) if name in _NUMPY:
+                return self.vector(a, series, _NUMPY[name])
+            case Round(a, name) if name in _NUMPY:
+                inner = self.vector(a, series, kind)
+                return None if inner is None else inner.astype(_NUMPY[name])
+            case Fma(a, b, c):
+                left, right, start = (self.vector(each, series, kind) for each in (a, b, c))
+                if left is None or right is None or start is None:
+                    return None
+                return fma_array(left, right, start, kind)
             case Var(k):
                 return np.asarray(series[k], dtype=kind)
             case Num(value, _):
                 return np.asarray(value, dtype=kind)
             case Neg(a):
-                inner = self.vector(a, series)
+                inner = self.vector(a, series, kind)
                 return None if inner is None else -inner
             case Bin(op, a, b) if op in _UFUNCS:
-                left, right = self.vector(a, series), self.vector(b, series)
-                return None if left is None or right is None else _UFUNCS[op](left, right)
+                left, right = self.vector(a, series, kind), self.vector(b, series, kind)
+                if left is None or right is None:
+                    return None
+                return _UFUNCS[op](left, right, dtype=np.result_type(left, right, kind)).astype(kind)
             case Call(name, (a,), _) if name in ELEMENTARY:
-                inner = self.vector(a, series)
+                inner = self.vector(a, series, kind)
                 if inner is None:
                     return None
                 found = evaluate_array(name, (np.atleast_1d(inner),), self.width.name, pick(expr, self.ways))
@@ -257,13 +310,13 @@ def _narrow_type(name: str) -> Any:
     return ml_dtypes.bfloat16
 
 
-def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] | Expr]:
+def _bodies(kernel: Kernel, width: NumberFormat) -> list[tuple[str, Functions] | Expr | Algorithm]:
     """The ways in which a kernel may have computed its formula. The composites are float32's."""
     known = () if width.name == "float64" else kernel.names
-    named: list[tuple[str, Functions] | Expr] = [
+    named: list[tuple[str, Functions] | Expr | Algorithm] = [
         (name, body) for name in known for body in (composites.VECTOR, LIBRARY)
     ]
-    return [*(named or [kernel.formula]), *kernel.others]
+    return [*(named or kernel.computed or [kernel.formula]), *kernel.others]
 
 
 def mapped_terms(dot: Dot, inputs: Inputs) -> Array:
@@ -316,6 +369,8 @@ def plain_function(name: str, args: list[float]) -> float:
                 return 1.0 if args[0] == args[1] else 0.0
             case "where":
                 return args[1] if args[0] else args[2]
+            case _ if name in PLAIN:
+                return PLAIN[name](*args)
             case _:
                 raise ValueError(f"no function {name!r}")
 

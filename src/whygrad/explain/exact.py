@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from whygrad.explain.evaluate import Inputs
+from whygrad.explain.exact_sums import Undefined, product_sum
 from whygrad.floats import elementary
+from whygrad.floats.elementary_plain import PLAIN, plain_exact
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var
 
+Array = np.ndarray[Any, Any]
 Exact = Any
 """A Fraction, or an mpmath number once something irrational came in."""
-
-
-class Undefined(Exception):
-    """No exact value: an operand is infinite or NaN, or a division by zero."""
 
 
 def exact_value(expr: Expr, inputs: Inputs) -> Exact:
@@ -99,6 +98,8 @@ def _binary(op: str, a: Exact, b: Exact) -> Exact:
 def _call(name: str, args: list[Exact]) -> Exact:
     if name == "abs":
         return abs(args[0])
+    if name in _COMPARING and not all(isinstance(a, Fraction) for a in args):
+        args = [_mpf(a) for a in args]  # mpmath and Fraction cannot be compared with each other
     if name in ("max", "min"):
         return (max if name == "max" else min)(args)
     if name in ("less", "equal"):
@@ -109,12 +110,13 @@ def _call(name: str, args: list[Exact]) -> Exact:
         x = args[0]
         return Fraction((x > 0) - (x < 0)) if name == "sign" else Fraction(int(x > 0))
     if name in ("floor", "ceil", "trunc", "rint"):
-        x = args[0]
-        return Fraction({"floor": x.__floor__, "ceil": x.__ceil__, "trunc": x.__trunc__, "rint": x.__round__}[name]())
+        return Fraction(_WHOLE[name](args[0]))
+    if name in PLAIN:
+        return plain_exact(name, args)
     import mpmath
 
     with mpmath.workdps(60):
-        if all(isinstance(a, Fraction) for a in args):
+        if all(isinstance(a, Fraction) for a in args) or name in elementary.SPECIAL:
             return elementary.exact(name, tuple(args))
         others: dict[str, Any] = {
             "pow": mpmath.power,
@@ -125,13 +127,31 @@ def _call(name: str, args: list[Exact]) -> Exact:
         return (function or getattr(mpmath, name))(*[_mpf(a) for a in args])
 
 
+_COMPARING = frozenset({"max", "min", "less", "equal", "where"})
+_WHOLE: dict[str, Callable[[Exact], int]] = {
+    "floor": lambda x: int(x // 1),
+    "ceil": lambda x: -int(-x // 1),
+    "trunc": int,
+    "rint": lambda x: round(x) if isinstance(x, Fraction) else int(_nearest(x)),
+}
+
+
+def _nearest(x: Any) -> Any:
+    import mpmath
+
+    return mpmath.nint(x)
+
+
 def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
     a = inputs.series(expr.a.operand, expr.a.indices)
     b = None if expr.b is None else inputs.series(expr.b.operand, expr.b.indices)
     if not np.isfinite(a).all() or (b is not None and not np.isfinite(b).all()):
         raise Undefined("an operand is not finite")
     total: Exact = Fraction(0)
-    if expr.term is not None:
+    products = None if expr.term is None else monomials(expr.term)
+    if products is not None:
+        total = _polynomial_sum(products, expr, a, b, inputs)
+    elif expr.term is not None:
         more = [inputs.series(s.operand, s.indices) for s in reversed(expr.more)]
         for i in range(len(a)):
             own = [
@@ -142,18 +162,47 @@ def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
             ]
             total = _binary("+", total, _run(expr.term, own, inputs))
     else:
-        total = dyadic_sum(a, b)
+        total = product_sum([a] if b is None else [a, b])
     return total if expr.init is None else _binary("+", total, _run(expr.init, values, inputs))
 
 
-def dyadic_sum(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any] | None) -> Fraction:
-    """Σ aᵢ·bᵢ exactly: all terms as integers over one power of two, so that only integers are added."""
-    pairs = [
-        (x.as_integer_ratio(), (1.0 if b is None else float(b[i])).as_integer_ratio())
-        for i, x in enumerate(map(float, a))
-    ]
-    scale = max((x[1].bit_length() + y[1].bit_length() - 2 for x, y in pairs), default=0)
-    total = 0
-    for (p, q), (r, s) in pairs:
-        total += p * r << (scale - q.bit_length() - s.bit_length() + 2)
-    return Fraction(total, 1 << scale)
+Monomials = list[tuple[Fraction, tuple[int, ...]]]
+_MOST_MONOMIALS = 16
+
+
+def monomials(term: Expr) -> Monomials | None:
+    """A polynomial as its products: a factor, and the variables. None for what is none, or a long one."""
+    match term:
+        case Var(k):
+            return [(Fraction(1), (k,))]
+        case Num(value, _) if np.isfinite(value):
+            return [(Fraction(value), ())]
+        case Neg(a):
+            inner = monomials(a)
+            return None if inner is None else [(-f, vs) for f, vs in inner]
+        case Round(a, _) | In(_, a) | Case(_, a, _) | Kernel(formula=a):
+            return monomials(a)
+        case Bin("+" | "-" | "*" as op, a, b):
+            left, right = monomials(a), monomials(b)
+            if left is None or right is None or len(left) * len(right) > _MOST_MONOMIALS:
+                return None
+            if op == "*":
+                return [(f * g, (*vs, *ws)) for f, vs in left for g, ws in right]
+            return [*left, *((f if op == "+" else -f, vs) for f, vs in right)]
+        case _:
+            return None
+
+
+def _polynomial_sum(products: Monomials, dot: Dot, a: Array, b: Array | None, inputs: Inputs) -> Fraction:
+    """`Σ term` for a polynomial: every product is summed by itself, in whole numbers over a power of two."""
+    more = [inputs.series(s.operand, s.indices) for s in dot.more]
+    total = Fraction(0)
+    for factor, variables in products:
+        series: list[Array] = []
+        for k in variables:
+            if k >= 2:
+                factor *= _finite(inputs.values[k - 2])
+            else:
+                series.append(more[-k - 1] if k < 0 else a if k == 0 or b is None else b)
+        total += factor * (product_sum(series) if series else len(a))
+    return total

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from whygrad.explain.addresses import Naming, index_text, step_text
+from whygrad.explain.addresses import Naming, step_text
 from whygrad.explain.derivation import Role
-from whygrad.explain.places import Place, Tracks
+from whygrad.explain.places import Place, Tracks, World
 
 
 def named(tracks: Tracks, place: Place) -> tuple[str, Role, str, str]:
@@ -18,8 +18,9 @@ def named(tracks: Tracks, place: Place) -> tuple[str, Role, str, str]:
     if found is None:
         return _nameless(place, address)
     name, index = found
-    several = place.step.values[name.value].numel > 1
-    text = name.text + (index_text(index) if several else "")
+    value = place.step.values[name.value]
+    several = value.numel > 1
+    text = name.text + (naming.element(value, index) if several else "")
     if name.kind == "gradient":
         return address, "gradient", f"∂loss/∂{text}", text
     roles: dict[str, Role] = {
@@ -27,7 +28,7 @@ def named(tracks: Tracks, place: Place) -> tuple[str, Role, str, str]:
         "state_before": "state",
     }  # fmt: skip
     if name.kind in ("state", "state_before"):
-        text = name.text + (index_text(index) if several else "")
+        text = name.text + (naming.element(value, index) if several else "")
     return address, roles.get(name.kind, "activation"), text, ""
 
 
@@ -35,12 +36,27 @@ def _nameless(place: Place, address: str) -> tuple[str, Role, str, str]:
     """What nothing names goes by its op; inside an update, by the parameter too, whose own memory half way is `w′`."""
     world = place.world
     label = address.partition("@")[0]
-    if world.expansion is None:
+    if world.outer is None:
         return address, "activation", label, ""
     head, bracket, index = label.partition("[")
-    inside = f"optimizer.{head}({world.prefix}){bracket}{index}{step_text(place.step.number)}"
-    step = world.expansion.step
+    label = f"{inside_name(world, head)}{bracket}{index}"
+    inside = f"{label}{step_text(place.step.number)}"
+    if world.expansion is None:
+        return inside, "activation", label, ""
+    step, label = world.expansion.step, address.partition("@")[0]
     if any(n.kind == "before" and step.values[n.value].storage == place.value.storage for n in step.names):
-        where = index_text(place.index) if place.value.numel > 1 else ""
+        naming = world.resolver.naming(place.step)
+        where = naming.element(place.value, place.index) if place.value.numel > 1 else ""
         return inside, "parameter", f"{world.prefix}{where}′", ""
     return inside, "state", label, ""
+
+
+def inside_name(world: World, head: str) -> str:
+    """The name of what an inner op made: `op3(op17)`, op 3 of those that the run's op 17 was taken apart into;
+    `optimizer.op11(linear.weight)`, op 11 of a parameter's update."""
+    names, update, around = [head], False, world
+    while around.outer is not None:
+        names.append(around.prefix)
+        update |= around.expansion is not None
+        around = around.outer
+    return ("optimizer." if update else "") + "(".join(names) + ")" * (len(names) - 1)

@@ -25,10 +25,14 @@ def rounding(checked: Checked) -> Rounding | None:
 
 
 def rounding_of(value: float, truth: Any, fmt: NumberFormat) -> Rounding | None:
-    """Exact result as text and the rounding in ULP; None when the value is not finite."""
+    """Exact result as text and the rounding in ULP; None when the value is not finite, or the result
+    beyond what a fraction can hold."""
     if not np.isfinite(value):
         return None
-    ulp = float(rounding_error_ulp(value, truth, fmt))
+    try:
+        ulp = float(rounding_error_ulp(value, truth, fmt))
+    except OverflowError:  # so small or so large that no fraction holds it
+        return None
     if isinstance(truth, Fraction):
         text, whole = decimal_text(truth)
         return Rounding(text, ulp, whole)

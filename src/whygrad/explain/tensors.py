@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from whygrad.capture.sparse import COMPRESSED, SPARSE, rebuilt
 from whygrad.errors import ValueDropped
+from whygrad.explain.window import Window
 from whygrad.trace.model import Arg, Ref, Step, Token, Value
-from whygrad.trace.store import Trace, chunk_of
+from whygrad.trace.store import Array, Trace, chunk_of
 
 Tensor = torch.Tensor
 _ALIGNMENT = 64
-_GARBAGE = 0xA5
+GARBAGE = 0xA5
 
 
 class Rebuilder:
@@ -21,7 +24,8 @@ class Rebuilder:
 
     def __init__(self, trace: Trace, step: Step) -> None:
         self._trace, self._step = trace, step
-        self._bases: dict[int, tuple[Tensor, int]] = {}
+        self._bases: dict[tuple[int, int, str], tuple[Tensor, int]] = {}
+        self._arguments: dict[int, Tensor] = {}
 
     def tensor(self, value_id: int) -> Tensor:
         """A fresh tensor with a Value's numbers. Raises ValueDropped when they were not kept."""
@@ -29,8 +33,9 @@ class Rebuilder:
         dtype: torch.dtype = getattr(torch, value.dtype)
         base, start = self._base(value, dtype)
         if value.numel == 0:
-            return torch.empty(value.shape, dtype=dtype)
-        return base.as_strided(value.shape, value.stride, value.offset - start + int(base.storage_offset()))
+            return _formed(torch.empty(value.shape, dtype=dtype), value)
+        seen = base.as_strided(value.shape, value.stride, value.offset - start + int(base.storage_offset()))
+        return _formed(seen, value)
 
     def blank(self, value_id: int) -> Tensor:
         """A Value's memory laid out as it was, but holding nothing of it: for what an op only overwrites."""
@@ -38,31 +43,46 @@ class Rebuilder:
         start, stop = value.extent()
         dtype: torch.dtype = getattr(torch, value.dtype)
         room = torch.empty(stop - start, dtype=dtype)
-        room.view(torch.uint8).fill_(_GARBAGE)
-        return room.as_strided(value.shape, value.stride, value.offset - start)
+        room.view(torch.uint8).fill_(GARBAGE)
+        return _formed(room.as_strided(value.shape, value.stride, value.offset - start), value)
 
     def _base(self, value: Value, dtype: torch.dtype) -> tuple[Tensor, int]:
+        """The memory that a Value looks at, and which element of its storage is the first in it."""
+        let_go = self._trace.recovered(self._step, value)
+        if let_go is not None:
+            return self._room((value.storage, value.version, value.dtype), *let_go, dtype)
         chunk = chunk_of(self._step, value)
         if chunk is None:
             raise ValueDropped(
                 f"value {value.id} of step {self._step.number} was uninitialised memory, or lies on no device."
             )
-        if chunk.id not in self._bases:
-            data = self._trace.chunk(self._step.number, chunk)
-            if data is None:
-                raise ValueDropped(f"value {value.id} of step {self._step.number} was uninitialised memory.")
+        data = self._trace.chunk(self._step.number, chunk)
+        if data is None:
+            raise ValueDropped(f"value {value.id} of step {self._step.number} was uninitialised memory.")
+        size = torch.empty(0, dtype=dtype).element_size()
+        return self._room((chunk.id, -1, ""), data, chunk.start * size, dtype)
+
+    def _room(self, key: tuple[int, int, str], data: Array, first: int, dtype: torch.dtype) -> tuple[Tensor, int]:
+        """Memory with these bytes, `first` the place of the first of them in its storage; made once for each `key`."""
+        if key not in self._bases:
             size = torch.empty(0, dtype=dtype).element_size()
-            lead = chunk.start % (_ALIGNMENT // size) if size <= _ALIGNMENT else 0
+            start = first // size
+            lead = start % (_ALIGNMENT // size) if size <= _ALIGNMENT else 0
             room = torch.empty(lead + len(data) // size, dtype=dtype)
             if len(data):
                 room[lead:].view(torch.uint8).copy_(torch.from_numpy(data.copy()))
-            self._bases[chunk.id] = (room[lead:], chunk.start)
-        return self._bases[chunk.id]
+            self._bases[key] = (room[lead:], start)
+        return self._bases[key]
 
     def argument(self, arg: Arg) -> Any:
-        """An op's argument as it was given."""
+        """An op's argument as it was given. One tensor given twice is one object again: kernels ask (multi-head attention
+        of q = k = v)."""
         if isinstance(arg, Ref):
-            return self.tensor(arg.id)
+            if arg.id not in self._arguments:
+                self._arguments[arg.id] = self.tensor(arg.id)
+            return self._arguments[arg.id]
+        if isinstance(arg, tuple) and arg and isinstance(arg[0], Token) and arg[0].kind in (SPARSE, COMPRESSED):
+            return rebuilt(arg[0].text, *(self.argument(each) for each in arg[1:]))
         if isinstance(arg, tuple):
             return [self.argument(each) for each in arg]
         if isinstance(arg, Token):
@@ -70,6 +90,38 @@ class Rebuilder:
                 return torch.device("cpu")
             return getattr(torch, arg.text) if arg.kind in ("dtype", "layout", "memory_format") else None
         return arg
+
+
+def _formed(memory: Tensor, value: Value) -> Tensor:
+    """The tensor over parts in memory: complex, or with torch's conjugate or negative bit."""
+    match value.form:
+        case "complex":
+            return torch.view_as_complex(memory)
+        case "conj":
+            return torch.view_as_complex(memory).conj()
+        case "neg":
+            return torch.ops.aten._neg_view(memory)
+        case _:
+            return memory
+
+
+class StretchRebuilder(Rebuilder):
+    """Vectors of the numbers in one stretch of each large tensor; what has one element stays as it is."""
+
+    def __init__(self, trace: Trace, step: Step, window: Window) -> None:
+        super().__init__(trace, step)
+        self._window = window
+
+    def tensor(self, value_id: int) -> Tensor:
+        """The stretch of a Value, as a tensor of its own."""
+        value = self._step.values[value_id]
+        if value.numel == 1:
+            return super().tensor(value_id)
+        content = self._trace.content(self._step, value).reshape(-1)[self._window.start : self._window.stop]
+        raw = torch.from_numpy(content.copy().view(np.uint8))
+        room = torch.empty(len(content), dtype=getattr(torch, value.dtype))
+        room.view(torch.uint8).copy_(raw)
+        return room
 
 
 class threads:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from whygrad.explain.check import Checked
 from whygrad.explain.derivation import Derivation, Verdict
+from whygrad.explain.inside.answer import Answer
 from whygrad.explain.nearness import near
 from whygrad.explain.places import Made, Place, Tracks
 
@@ -24,15 +25,22 @@ class Judge:
             for v in (made.step.values[r] for r in made.op.refs())
         )
         note = f"operands: {shapes}" if shapes else "no operands"
+        unwritten = again.unwritten.get(made.value.id)
+        if unwritten is not None and unwritten[made.index]:
+            return replace(
+                bare, verdict=Verdict("given", reason=f"memory that {made.op.kind} allocated and never wrote")
+            )
         if again.same:
             why = "replayed: the op, run again on the recorded operands, gives the very bits" if again.possible else ""
             if again.reason:
                 why = again.reason
-            reason = f"no rule for {made.op.kind} yet{detail}; {why}"
+            reason = f"{detail or f'no rule for {made.op.kind}'}; {why}"
             return replace(bare, verdict=Verdict("opaque", reason=reason), note=note)
         if not again.possible:
             return replace(
-                bare, verdict=Verdict("opaque", reason=f"no rule for {made.op.kind}{detail}; {again.reason}"), note=note
+                bare,
+                verdict=Verdict("opaque", reason=f"{detail or f'no rule for {made.op.kind}'}; {again.reason}"),
+                note=note,
             )
         return replace(bare, verdict=self._differs(made, where), note=note)
 
@@ -58,6 +66,23 @@ class Judge:
                 ))  # fmt: skip
             how = "drawn again from the recorded state of the generator" if drawn else ""
             return Verdict("replayed", 0 if drawn else ulp, how)
+        if not again.possible:
+            return Verdict("opaque", ulp, reason=again.reason)
+        return self._differs(made, where)
+
+    def inside(self, found: Answer, checked: Checked, made: Made, where: Place) -> Verdict:
+        """The verdict on an element whose op was taken apart: `checked` is the inner equation, measured against the recorded
+        number, `made` and `where` the op of the run."""
+        how = checked.found.ways.describe(checked.expr) if checked.found is not None and checked.equal else ""
+        how = "; ".join(part for part in (how, *(layer.text() for layer in found.layers)) if part)
+        outer = where.world.expansion
+        if found.same and not checked.random and (outer is None or outer.same):
+            return Verdict("same bits", 0, how)
+        again = self.tracks.replay(where.world, made)
+        ulp = checked.found.ulp if checked.found is not None else None
+        if again.same:
+            drawn = "drawn again from the recorded state of the generator; " if checked.random else ""
+            return Verdict("replayed", 0 if checked.random else ulp, drawn + how)
         if not again.possible:
             return Verdict("opaque", ulp, reason=again.reason)
         return self._differs(made, where)

@@ -10,16 +10,19 @@ from whygrad.errors import ValueDropped
 from whygrad.explain.addresses import step_text
 from whygrad.explain.asking import Asked
 from whygrad.explain.check import Checked
+from whygrad.explain.contributions import Contributions, contributions
 from whygrad.explain.derivation import Derivation, Verdict
+from whygrad.explain.inside.answer import Answer, answer, as_recorded
 from whygrad.explain.labels import named
 from whygrad.explain.places import HyperPlace, Made, Operands, Place, Tracks, key_of
+from whygrad.explain.recover import Recovery
+from whygrad.explain.replay import UNINITIALISED, scratch_of
 from whygrad.explain.rounding import rounding
 from whygrad.explain.sums import shorten
 from whygrad.explain.updates import Progress, Updates, updates
 from whygrad.explain.verdicts import Judge
 from whygrad.floats import FORMATS, number_format, to_bits
 from whygrad.rules.call import Hyper, Index
-from whygrad.rules.registry import Unruled
 from whygrad.trace.model import UNWRITTEN, Value
 from whygrad.trace.store import Trace, uncollected
 
@@ -32,6 +35,7 @@ class Explainer:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self._recovery = trace.recover = Recovery(trace)
         self.tracks = Tracks(trace)
         self._asked = Asked(self.tracks)
         self._judge = Judge(self.tracks)
@@ -47,6 +51,11 @@ class Explainer:
             return hyperparameter(hyper)
         with uncollected():
             return self.explain(self._asked.place(address), depth)
+
+    def contributions(self, address: str) -> tuple[Contributions, ...]:
+        """What each example and each path contributed to a gradient; see `whygrad.explain.contributions`."""
+        with uncollected():
+            return contributions(self.tracks, self._asked.place(address))
 
     def updates(self, address: str, progress: Progress | None = None) -> Updates:
         """A number's way through all kept updates; see `whygrad.explain.updates`."""
@@ -117,17 +126,25 @@ class Explainer:
             return replace(bare, verdict=Verdict("given", reason=made), via=via), []
         if made is None:
             return replace(bare, via=via, verdict=Verdict("given", reason=_given(bare))), []
-        constants = self.tracks.constants(where.world)
+        bare = replace(bare, via=via)
+        if made.op.kind in UNINITIALISED:
+            reason = f"memory that {made.op.kind} allocated and nothing had written yet"
+            return replace(self._about(bare, made, via, where), verdict=Verdict("given", reason=reason)), []
+        if made.value.id == scratch_of(made.op):
+            reason = f"memory of {made.op.kind}'s kernel, which only its own backward pass reads"
+            return replace(self._about(bare, made, via, where), verdict=Verdict("given", reason=reason)), []
         try:
-            checked = where.world.checker.check(made.step, made.op, made.value, made.index, constants)
+            found = answer(self.tracks, made, where)
         except ValueDropped as error:
-            return replace(bare, via=via, verdict=Verdict("opaque", reason=str(error))), []
-        except Unruled as error:
-            return self._judge.opaque(self._about(bare, made, via, where), made, where, f": {error}"), []
+            return replace(bare, verdict=Verdict("opaque", reason=str(error))), []
         bare = self._about(bare, made, via, where)
-        if checked is None:
-            return self._judge.opaque(bare, made, where), []
-        return self._explained(bare, checked, made, where)
+        if found.checked is None:
+            return self._judge.opaque(bare, made, where, found.reason), []
+        if not found.layers:
+            return self._explained(bare, found.checked, self._judge.verdict(found.checked, made, where), found)
+        checked = as_recorded(found, made, float(bare.value))
+        verdict = self._judge.inside(found, checked, made, where)
+        return self._explained(bare, checked, verdict, found)
 
     def _bare(self, place: Place) -> Derivation:
         content = place.world.trace.content(place.step, place.value)
@@ -135,35 +152,48 @@ class Explainer:
         fmt = FORMATS.get(place.value.dtype)
         bits = "" if fmt is None else format(to_bits(float(number), fmt), f"0{fmt.bits}b")
         address, role, label, of = named(self.tracks, place)
+        unchanged = role == "parameter" and place.value.version < place.step.first
+        note = " ".join(place.step.notes) if unchanged and place.world is self.tracks.world else ""
+        if place.world is self.tracks.world:
+            note = " ".join(each for each in (note, self._recovery.note(place.step, place.value)) if each)
         return Derivation(
             address, label, float(number) if fmt is not None else number, place.value.dtype, bits, role, "other",
-            Verdict("given"), gradient_of=of,
+            Verdict("given"), gradient_of=of, note=note,
         )  # fmt: skip
 
     def _about(self, bare: Derivation, made: Made, via: tuple[str, ...], where: Place) -> Derivation:
-        op = made.op
-        update = where.world.update
-        source = op.source if update is None else update.source
+        op, of = made.op, where.world.origin or made.op
         role = bare.role
-        if role == "activation" and op.phase == "backward":
+        if role == "activation" and of.phase == "backward":
             role = "gradient"
         return replace(
-            bare, phase=op.phase if update is None else "optimizer", op=op.name, source=source, module=op.module,
-            node=op.node, via=via, role=role,
+            bare, phase=of.phase, op=op.name, source=of.source, module=of.module, node=of.node, via=via, role=role,
+            note="; ".join(each for each in (op.note or of.note, bare.note) if each),
         )  # fmt: skip
 
-    def _explained(self, bare: Derivation, checked: Checked, made: Made, where: Place) -> tuple[Derivation, Operands]:
+    def _explained(
+        self, bare: Derivation, checked: Checked, verdict: Verdict, found: Answer
+    ) -> tuple[Derivation, Operands]:
+        step, world = found.made.step, found.where.world
         operands: Operands = [
-            HyperPlace(key, made.step.number)
+            self.tracks.hyper(world, found.made, key)
             if isinstance(key, Hyper)
-            else Place(where.world, made.step, made.step.values[key[0]], key[1])
+            else Place(world, step, step.values[key[0]], key[1])
             for key in checked.call.operands
         ]
-        info = shorten(checked, made, where, operands)
-        verdict = self._judge.verdict(checked, made, where)
+        info = shorten(checked, found.made, found.where, operands)
         rounded = None if verdict.kind == "differs" else rounding(checked)
         node = replace(bare, equation=checked.expr, verdict=verdict, rounding=rounded, sum=info, evaluation=checked)
-        return node, operands
+        return node, [self._outermost(each) for each in operands]
+
+    def _outermost(self, place: Place | HyperPlace) -> Place | HyperPlace:
+        """What went into an op taken apart, as the world around it knows it: one number is one node."""
+        while isinstance(place, Place) and place.world.decomposed is not None:
+            outer = self.tracks.outside(place)
+            if outer is None:
+                break
+            place = outer
+        return place
 
 
 def _given(bare: Derivation) -> str:
@@ -175,10 +205,16 @@ def _given(bare: Derivation) -> str:
 def hyperparameter(place: HyperPlace) -> Derivation:
     """A leaf: what the program set."""
     hyper = place.hyper
+    if hyper.constant:
+        bits = format(to_bits(hyper.value, number_format("float64")), "064b")
+        reason = "a constant of the mathematics"
+        return Derivation(
+            hyper.name, hyper.name, hyper.value, "float64", bits, "constant", "other", Verdict("given", reason=reason)
+        )
     bits = format(to_bits(hyper.value, number_format("float64")), "064b")
     return Derivation(
-        f"optimizer.{hyper.name}{step_text(place.step)}", hyper.name, hyper.value, "float64", bits, "hyperparameter",
-        "optimizer", Verdict("given", reason="set by the program"),
+        f"optimizer.{hyper.name}{f'_{place.group}' if place.group else ''}{step_text(place.step)}", hyper.name, hyper.value,
+        "float64", bits, "hyperparameter", "optimizer", Verdict("given", reason=place.reason),
     )  # fmt: skip
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, Literal
 
+from whygrad.explain.contributions import Contributions
 from whygrad.explain.derivation import Derivation, Role, Verdict
 from whygrad.floats import FORMATS
 from whygrad.trace.model import Source
+from whygrad.view.contributions import sentences, to_dicts
 from whygrad.view.equation import because, numeric, symbolic
 from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signed_ulp, typographic
 
@@ -94,10 +96,13 @@ class DerivationView:
         return f"{self.address} = {self.value}"
 
 
-def derivation_view(derivation: Derivation, exact: bool = False) -> DerivationView:
-    """The tree to draw. An address that occurs again is referred to, not explained twice. With `exact`, all
-    digits of every number: of the values, and of what the equation gives before it is rounded."""
-    return _Viewer(exact).view(derivation)
+def derivation_view(
+    derivation: Derivation, exact: bool = False, parts: tuple[Contributions, ...] = ()
+) -> DerivationView:
+    """The tree to draw, `parts` said of its root. An address that occurs again is referred to, not explained twice. With
+    `exact`, all digits of every number: of the values, and of what the equation gives before it is rounded."""
+    view = _Viewer(exact).view(derivation)
+    return replace(view, notes=(*view.notes, *sentences(parts))) if parts else view
 
 
 class _Viewer:
@@ -200,10 +205,11 @@ def _notes(d: Derivation) -> tuple[str, ...]:
 # ---- JSON
 
 
-def to_dict(d: Derivation) -> dict[str, Any]:
-    """The derivation as JSON's types; numbers are strings, the shortest that read back, so that none is
+def to_dict(d: Derivation, parts: tuple[Contributions, ...] = ()) -> dict[str, Any]:
+    """The derivation as JSON's types, `parts` at its root; numbers are strings, the shortest that read back, so that none is
     rounded on the way. Operands that were explained further up are written out again."""
-    return {
+    contributions = {"contributions": to_dicts(parts)} if parts else {}
+    return contributions | {
         "address": d.address,
         "label": d.label,
         "value": number(d.value, d.format),

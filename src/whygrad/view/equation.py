@@ -79,7 +79,8 @@ def because(derivation: Derivation) -> str:
     if derivation.equation is None:
         return ""
     found = [e for e in walk(derivation.equation) if isinstance(e, Case)]
-    return "; ".join(f"because {case.condition}; otherwise {case.otherwise}" for case in found)
+    # A remark on the equation has nothing that would hold otherwise.
+    return "; ".join(f"because {c.condition}; otherwise {c.otherwise}" if c.otherwise else c.condition for c in found)
 
 
 # ---- the grammar
@@ -344,6 +345,9 @@ def _inside(series: list[Piece], atoms: Atoms, more: int = 0) -> Atoms:
 def _running(labels: list[str]) -> str:
     """`x[0,3]`, `x[0,7]` → `x[0,i]`: the index that differs between the terms is the one that runs. One term
     alone cannot tell; then the last index is taken."""
+    suffix = labels[0].rpartition("]")[2]
+    if suffix in (".real", ".imag") and all(label.endswith("]" + suffix) for label in labels):
+        return _running([label.removesuffix(suffix) for label in labels]) + suffix
     heads = {label.rpartition("[")[0] for label in labels}
     if len(heads) != 1 or not all(label.endswith("]") for label in labels):
         return labels[0] if len(set(labels)) == 1 else "…"
@@ -366,7 +370,8 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
     ]
     if len(parts) == 1 and not info.rest_count:
         return parts[0]
-    text = " + ".join(_wrap(part, SUM, first=i == 0) for i, part in enumerate(parts))
+    least = SUM if dot.term is None else PRODUCT
+    text = " + ".join(_wrap(part, least, first=i == 0) for i, part in enumerate(parts))
     return Piece(text + (f" + ({_rest(info)})" if info.rest_count else ""), SUM)
 
 

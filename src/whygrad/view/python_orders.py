@@ -19,7 +19,9 @@ from whygrad.floats.summation_patterns import (
     NllCascade,
     Pairs,
     Panels,
+    Parts,
     Pattern,
+    Planes,
     Tree,
     TreeItems,
 )
@@ -61,9 +63,9 @@ def steps_of(pattern: Pattern, n: int, prefix: str = "") -> Steps:
             return _half_dot(pattern, n)
         case Cascade():
             return _cascade(pattern, n, prefix)
-        case Tree(items):
+        case Tree(items, stored=""):
             return Steps(_literal(items))
-        case NllCascade():
+        case NllCascade() | Tree() | Parts() | Planes():
             raise OpaqueError(f"expected an order that is a tree of additions, found a {pattern.text}")
 
 
@@ -99,6 +101,8 @@ def _panels(pattern: Panels, n: int, prefix: str) -> Steps:
             found.lines += inner.lines
             found.helpers |= inner.helpers
             parts.append(inner.order)
+        elif isinstance(pattern.inner, Cascade):
+            raise OpaqueError(f"expected an order that is a tree of additions, found a {pattern.text}")
         else:
             parts.append(_tuple(_straight(pattern.inner, at, end)))
         at = end
@@ -126,7 +130,8 @@ def _lanes(pattern: Lanes, at: int, n: int, prefix: str) -> Steps:
         if rest < stop:
             lanes[0].append(range(rest, stop))
     name, vector = f"{prefix}lanes", f"{prefix}lanes"
-    found = Steps("", _lane_lines(name, lanes, row), fused_from=body if pattern.rest == "fused lanes" else 0)
+    fused_from = {"fused lanes": body, "fused after": stop - (stop - body) % 4}.get(pattern.rest, 0)
+    found = Steps("", _lane_lines(name, lanes, row), fused_from=fused_from)
     if pattern.registers > 1:
         vector = f"{prefix}vector"
         each = f"{name}[l + {width} * r] for r in range({pattern.registers})"
@@ -135,7 +140,7 @@ def _lanes(pattern: Lanes, at: int, n: int, prefix: str) -> Steps:
         found.lines.append(f"{vector} = [{one} for l in range({width})]")
     found.helpers |= {"halves"} if pattern.lanes_join == "halving" else set()
     joined = f"halves({vector})" if pattern.lanes_join == "halving" else f"tuple({vector})"
-    found.order = _tuple([joined, *([_range(body, stop)] if pattern.rest == "after" and body < stop else [])])
+    found.order = _tuple([joined, *([_range(body, stop)] if "after" in pattern.rest and body < stop else [])])
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from whygrad.errors import OpaqueError
 from whygrad.explain.derivation import Derivation
 from whygrad.floats import FORMATS
+from whygrad.floats.elementary_special import SPECIAL
 from whygrad.floats.summation import Order
 from whygrad.rules.expr import Bin, Call, Case, Dot, Drawn, Expr, Fma, In, Kernel, Neg, Num, Python, Round, Var, walk
 from whygrad.view.equation import symbolic
@@ -45,8 +46,16 @@ SUMS: tuple[Sum, ...] = (
 _NUMPY = {"float16": "np.float16", "float32": "np.float32", "float64": "np.float64"}
 _MATH = {
     "exp", "log", "log2", "log10", "log1p", "expm1", "tanh", "erf", "erfc", "sin", "cos", "sqrt", "floor", "ceil",
-    "trunc",
+    "trunc", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "exp2", "atan2", "hypot", "lgamma",
+    "copysign", "fmod",
 }  # fmt: skip
+_IN_TORCH = {
+    **{name: f"special.{name}" for name in SPECIAL if name.startswith(("bessel_", "i1", "i0e", "airy", "spherical"))},
+    **{name: f"special.{name}" for name in SPECIAL if "polynomial" in name or name in ("zeta", "erfcx", "ndtri", "log_ndtr")},
+    "bessel_k0": "special.modified_bessel_k0", "bessel_k1": "special.modified_bessel_k1",
+    "bessel_k0e": "special.scaled_modified_bessel_k0", "bessel_k1e": "special.scaled_modified_bessel_k1",
+}  # fmt: skip
+"""torch's name of a function, where it has another."""
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,9 @@ class Program:
         if self.way.torch:
             self.helpers.add("torch")
             tensors = ", ".join(f"torch.tensor(float({arg}), dtype=torch.{self.way.width})" for arg in args)
-            return f"{self.width}(torch.{name}({tensors}).item())"
+            if name == "polygamma":
+                tensors = f"int({args[0]}), {tensors.partition('), ')[2]}"
+            return f"{self.width}(torch.{_IN_TORCH.get(name, name)}({tensors}).item())"
         self.helpers.add("math")
         if name in _MATH:
             return f"{self.width}(math.{name}({inside}))"

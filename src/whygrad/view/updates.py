@@ -91,9 +91,9 @@ def _sentences(found: Updates) -> list[str]:
         half = (
             "" if spacing is None else f" (half the spacing of {found.format} there: {_exact(_half(found, still[-1]))})"
         )
-        was = "was" if len(still) == 1 else "were"
+        update = "the whole update was" if len(still) == 1 else "each whole update was"
         text.append(
-            f"In step{'s' if len(still) > 1 else ''} {spans(still)} it stood still: the whole update {was} rounded away{half}."
+            f"In step{'s' if len(still) > 1 else ''} {spans(still)} it stood still: {update} rounded away{half}."
         )
     if found.gaps:
         gone = spans([step for gap in found.gaps for step in range(gap.first, gap.last + 1)])
