@@ -13,13 +13,17 @@ import numpy as np
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from whygrad.capture.evict import LetGo, memory_of
 from whygrad.capture.lines import readable
 from whygrad.capture.raw import RawOptimizerCall, RawOptimizerParam, RawStep, Seen
+from whygrad.capture.sparse import COMPRESSED, SPARSE, parts
 from whygrad.capture.tape import Event, Writes
 from whygrad.trace.model import (
     UNWRITTEN,
     Arg,
     Chunk,
+    Dropped,
+    Form,
     Name,
     Op,
     OptimizerCall,
@@ -35,6 +39,8 @@ Tensor = torch.Tensor
 Array = np.ndarray[Any, Any]
 _LARGE = 65536
 OPTIMIZER = "optimizer.step"
+PART = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
+"""The dtype of the real and of the imaginary part of a complex dtype."""
 
 
 @dataclass(slots=True)
@@ -47,13 +53,14 @@ class _Storage:
 @dataclass(slots=True)
 class FrozenStep:
     """Ops and Values of a step; `contents` maps a chunk id to its elements (a 1-D array of unsigned integers of the
-    element's width, to be seen as the chunk's dtype)."""
+    element's width, to be seen as the chunk's dtype). `dropped`: the memory that was let go."""
 
     ops: tuple[Op, ...]
     values: dict[int, Value]
     names: tuple[Name, ...]
     chunks: tuple[Chunk, ...]
     contents: dict[int, Array]
+    dropped: tuple[Dropped, ...] = ()
 
 
 class Freezer:
@@ -71,6 +78,7 @@ class Freezer:
         self._wanted: dict[tuple[int, int, str], _Want] = {}
         self._looked_at: set[int] = set()
         self._shared: dict[tuple[Any, ...], Array] = {}
+        self._dropped: dict[tuple[int, int], LetGo] = {}
         self._largest = largest
 
     def skip(self, step: RawStep) -> None:
@@ -85,7 +93,7 @@ class Freezer:
 
     def freeze(self, step: RawStep, contents: bool = True) -> FrozenStep:
         """The step as inert data. `contents` False: structure only."""
-        self._values, self._ids, self._wanted, self._looked_at = {}, {}, {}, set()
+        self._values, self._ids, self._wanted, self._looked_at, self._dropped = {}, {}, {}, set(), {}
         ops: list[Op] = []
         names: list[Name] = []
         seen = sorted(step.seen, key=lambda each: each.index)
@@ -98,10 +106,14 @@ class Freezer:
         for each in seen[cursor:]:
             self._name(each, names)
         chunks, arrays = self._chunks(contents)
-        return FrozenStep(tuple(ops), self._values, tuple(names), chunks, arrays)
+        dropped = [_dropped(each, *memory) for memory, each in self._dropped.items()]
+        return FrozenStep(tuple(ops), self._values, tuple(names), chunks, arrays, tuple(dropped))
 
     def storage_id(self, tensor: Tensor) -> int | None:
         """The number under which a live tensor's storage is known, None when no recorded op met it."""
+        if tensor.layout is not torch.strided:
+            return None
+        tensor = self._writes.gone.shown(tensor)
         known = self._storages.get(tensor.untyped_storage()._cdata)
         return None if known is None or known.weak.expired() else known.id
 
@@ -114,12 +126,15 @@ class Freezer:
         args = tuple(self._arg(arg, index, looked_at=info.view) for arg in event.args)
         kwargs = tuple((key, self._arg(arg, index)) for key, arg in (event.kwargs or {}).items())
         rng = self._value(event.rng, index) if event.rng is not None else None
-        written = [self._write(tensor, index) for tensor in info.targets(event.args, event.kwargs)]
+        targets = [each for each in info.targets(event.args, event.kwargs) if each.layout is torch.strided]
+        written = [self._write(tensor, index) for tensor in targets]
         inputs = {t.untyped_storage()._cdata for t in _tensors((event.args, event.kwargs))}
         outputs: list[int | None] = []
         result: Arg = None
         for out in _outputs(event.out):
-            if isinstance(out, Tensor):
+            if isinstance(out, Tensor) and out.layout is not torch.strided:
+                self._sparse_output(out, index, inputs, outputs, written)
+            elif isinstance(out, Tensor):
                 fresh = out.untyped_storage()._cdata not in inputs
                 outputs.append(self._value(out, index, fresh=fresh))
                 if fresh:
@@ -133,8 +148,21 @@ class Freezer:
             module=self._module_path(event.module),
             source=_source(event), node="" if event.node == "root" else event.node, of_seq=event.of_seq,
             made_seq=event.seq - 1 if event.made else -1, grad=event.grad, result=result, rng=rng,
-            optimizer_index=event.region,
+            optimizer_index=event.region, note=event.note,
         )  # fmt: skip
+
+    def _sparse_output(
+        self, out: Tensor, index: int, inputs: set[int], outputs: list[int | None], written: list[int]
+    ) -> None:
+        """What returns a sparse tensor returns its values; it may have written them, and the indices."""
+        values: int | None = None
+        for part in reversed(parts(out)):
+            fresh = part.untyped_storage()._cdata not in inputs
+            found = self._value(part, index, fresh=fresh)
+            values = found if values is None else values
+            if fresh:
+                written.append(found)
+        outputs.append(values)
 
     def _optimizer(self, index: int, event: Event) -> Op:
         call: RawOptimizerCall = event.out
@@ -170,6 +198,8 @@ class Freezer:
         return OptimizerParam(before, after, grad, state, tuple(state_after))
 
     def _arg(self, arg: Any, index: int, looked_at: bool = False) -> Arg:
+        if isinstance(arg, Tensor) and arg.layout is not torch.strided:
+            return self._sparse(arg, index)
         if isinstance(arg, Tensor):
             return Ref(self._value(arg, index, looked_at=looked_at and arg.nbytes > _LARGE))
         if arg is None or isinstance(arg, (bool, int, float, str, complex)):
@@ -180,6 +210,16 @@ class Freezer:
             if isinstance(arg, getattr(torch, kind)):
                 return Token(kind, str(arg).removeprefix("torch."))
         return Token("object", type(arg).__name__)
+
+    def _sparse(self, arg: Tensor, index: int) -> Arg:
+        refs = tuple(Ref(self._value(part, index)) for part in parts(arg))
+        if not refs:
+            return Token("object", str(arg.layout).removeprefix("torch."))
+        if arg.layout is torch.sparse_coo:
+            return (Token(SPARSE, "coalesced" if arg.is_coalesced() else "coo"), *refs, tuple(arg.shape))
+        compressed, plain, values = refs
+        layout = str(arg.layout).removeprefix("torch.")
+        return (Token(COMPRESSED, layout), plain, values, tuple(arg.shape), compressed)
 
     # ---- storages and Values
 
@@ -202,10 +242,14 @@ class Freezer:
         """The Value of `tensor` as it stood just before op `index` (for what the op made: `fresh`, or after `_write`).
         `looked_at`: large, and only taken a view of; its numbers are kept only where another op reads them."""
         storage = self._storage(tensor, fresh, index)
-        key = (storage.id, storage.version, *_geometry(tensor))
+        key = (storage.id, storage.version, *geometry(tensor))
         found = self._ids.get(key)
         if found is None:
-            value = Value(self._next_value, storage.id, storage.version, *key[2:], str(tensor.device))
+            gone = self._writes.gone.behind(tensor)
+            if gone is not None:
+                self._dropped[storage.id, storage.version] = gone
+            device = str(tensor.device) if gone is None else gone.device
+            value = Value(self._next_value, storage.id, storage.version, *key[2:6], device, key[6])
             found = self._ids[key] = value.id
             self._next_value += 1
             self._values[found] = value
@@ -219,13 +263,15 @@ class Freezer:
 
     def _name(self, seen: Seen, names: list[Name]) -> None:
         """Bind a name to the Value that its tensor showed at that moment; what no op met stays unnamed."""
+        if seen.tensor.layout is not torch.strided:
+            return  # its parts are Values; itself it is none
         known = self._storages.get(seen.tensor.untyped_storage()._cdata)
         if seen.create:
             value: int | None = self._value(seen.tensor, seen.index)
         elif known is None or known.weak.expired():
             value = None
         else:
-            value = self._ids.get((known.id, known.version, *_geometry(seen.tensor)))
+            value = self._ids.get((known.id, known.version, *geometry(seen.tensor)))
         if value is not None:
             names.append(Name(seen.text, value, seen.kind, seen.of))
 
@@ -238,7 +284,7 @@ class Freezer:
         for (storage, version, dtype), want in self._wanted.items():
             if want.tensor.device.type == "meta":
                 continue
-            size = want.tensor.element_size()
+            size = want.tensor.element_size() // (2 if want.tensor.is_complex() else 1)
             whole: Tensor | None = None
             for start, stop in _merge(want.spans):
                 if self._largest is not None and (stop - start) * size > self._largest:
@@ -274,6 +320,8 @@ def content_at(tensor: Tensor, index: int, writes: Writes) -> Tensor | None:
     """Bytes (1-D uint8) of the tensor's storage as they were when op `index` was about to run, from the live storage and
     what later in-place ops overwrote; None when they were uninitialised memory."""
     storage = tensor.untyped_storage()
+    if tensor._is_zerotensor():  # autograd's zeros, which have no memory
+        return torch.zeros(storage.nbytes(), dtype=torch.uint8)
     undo: list[Tensor] = []
     regions: list[Tensor] = []
     base: Tensor | None = None
@@ -283,26 +331,29 @@ def content_at(tensor: Tensor, index: int, writes: Writes) -> Tensor | None:
         if before.region is None:
             if before.old is None:
                 return None
-            base = _bytes(before.old.untyped_storage())
+            base = memory_of(before.old)
             break
         assert before.old is not None
         undo.append(before.old)
         regions.append(before.region)
     if base is None:
-        base = _bytes(storage)
+        base = memory_of(tensor)
     if not undo:
         return base
     base = base.clone()
     for region, old in zip(reversed(regions), reversed(undo), strict=True):
         window = torch.empty(0, dtype=region.dtype)
         window.set_(base.untyped_storage(), region.storage_offset(), region.shape, region.stride())  # pyright: ignore[reportCallIssue, reportArgumentType]
+        if region.is_conj():
+            window = window.conj()
+        elif region.is_neg():
+            window = torch.ops.aten._neg_view(window)
         window.copy_(old)
     return base
 
 
-def _bytes(storage: Any) -> Tensor:
-    flat = torch.empty(0, dtype=torch.uint8, device=storage.device)
-    return flat.set_(storage, 0, (storage.nbytes(),), (1,)).cpu()
+def _dropped(gone: LetGo, storage: int, version: int) -> Dropped:
+    return Dropped(storage, version, gone.start, gone.stop, gone.prints.get(version))
 
 
 def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -315,8 +366,19 @@ def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in merged]
 
 
-def _geometry(tensor: Tensor) -> tuple[str, tuple[int, ...], tuple[int, ...], int]:
-    return (str(tensor.dtype)[6:], tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+def geometry(tensor: Tensor) -> tuple[str, tuple[int, ...], tuple[int, ...], int, Form]:
+    """As in a Value; a complex tensor's is that of its parts in memory."""
+    name, shape, stride, offset = (
+        str(tensor.dtype)[6:],
+        tuple(tensor.shape),
+        tensor.stride(),
+        int(tensor.storage_offset()),
+    )
+    part = PART.get(name)
+    if part is None:
+        return name, shape, stride, offset, "neg" if tensor.is_neg() else ""
+    strides = (*(2 * s for s in stride), 1)
+    return part, (*shape, 2), strides, 2 * offset, "conj" if tensor.is_conj() else "complex"
 
 
 def _source(event: Event) -> Source | None:
@@ -332,7 +394,7 @@ def _outputs(out: Any) -> list[Any]:
 
 def _tensors(tree: Any) -> list[Tensor]:
     if isinstance(tree, Tensor):
-        return [tree]
+        return parts(tree)
     if isinstance(tree, dict):
         return [t for each in tree.values() for t in _tensors(each)]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(tree, (list, tuple)):

@@ -38,6 +38,8 @@ class OpInfo:
     call: Any
     only_if: int = -1
     view: bool = False
+    casts: bool = False
+    updates_scale: bool = False
 
     def targets(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> list[torch.Tensor]:
         """The tensors that a call of the op writes."""
@@ -67,6 +69,8 @@ def describe(func: Any) -> OpInfo:
     for position, argument in enumerate(schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             writes.append(argument.name if argument.kwarg_only else position)
+    if base == "set_":
+        writes.clear()  # it looks at other memory, and writes none
     only_if = -1
     if schema.name in _UNMARKED and not schema.overload_name:
         unmarked, only_if = _UNMARKED[schema.name]
@@ -81,5 +85,7 @@ def describe(func: Any) -> OpInfo:
         may_start_backward=schema.name == _BACKWARD_START,
         call=func._op,
         only_if=only_if,
+        updates_scale=schema.name == "aten::_amp_update_scale_",
+        casts=schema.name == "aten::_to_copy",
         view=not writes and any(each.alias_info is not None for each in schema.returns),
     )

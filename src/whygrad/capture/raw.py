@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from whygrad.capture.sparse import parts
 from whygrad.capture.tape import Event
 
 Tensor = torch.Tensor
@@ -69,11 +70,16 @@ class RawStep:
 
 def tensors_of(event: Any) -> list[Tensor]:
     """Every tensor that an event holds."""
+    return tensors_in((event.args, tuple((event.kwargs or {}).values()), event.out))
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Every tensor in nested arguments or results, and in what an optimizer's step was recorded by."""
     found: list[Tensor] = []
 
     def walk(tree: Any) -> None:
         if isinstance(tree, Tensor):
-            found.append(tree)
+            found.extend(parts(tree))
         elif isinstance(tree, (list, tuple)):
             for each in tree:  # pyright: ignore[reportUnknownVariableType]
                 walk(each)
@@ -82,9 +88,7 @@ def tensors_of(event: Any) -> list[Tensor]:
                 for p in params:
                     walk([p.alias, p.grad, *p.before.values(), *p.after.values()])
 
-    walk(event.args)
-    walk(tuple((event.kwargs or {}).values()))
-    walk(event.out)
+    walk(tree)
     return found
 
 
@@ -93,6 +97,8 @@ def bytes_of(events: list[Event], known: set[int]) -> int:
     total = 0
     for event in events:
         for tensor in tensors_of(event):
+            if tensor.device.type == "meta":
+                continue
             storage = tensor.untyped_storage()
             if storage._cdata not in known:
                 known.add(storage._cdata)

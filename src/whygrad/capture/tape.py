@@ -17,8 +17,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from whygrad.capture.dynamo import CAN_SKIP, leave_alone
+from whygrad.capture.evict import Gone
 from whygrad.capture.lines import user_frame
 from whygrad.capture.opinfo import OpInfo, describe
+from whygrad.capture.sparse import parts
+from whygrad.capture.special import AUTOCAST, ENGINE, RECOMPUTED, in_backward, may_be_autocast
 
 Tensor = torch.Tensor
 _PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
@@ -33,7 +36,7 @@ _ACCUMULATE = 2**63
 
 class Event(NamedTuple):
     """One op as seen. `seq` is autograd's sequence counter before the op ran; `made` whether a node was made for it;
-    `region` the number of the optimizer whose `step` was running (-1: none)."""
+    `region` the number of the optimizer whose `step` was running (-1: none); `note` what is special about the op."""
 
     info: OpInfo
     args: tuple[Any, ...]
@@ -49,6 +52,7 @@ class Event(NamedTuple):
     module: Any
     rng: Tensor | None
     region: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,11 @@ class Leaf:
 
 @dataclass
 class Writes:
-    """What in-place ops overwrote: per storage, in order."""
+    """What in-place ops overwrote: per storage, in order; `gone`: the memory that was let go, of which nothing is logged."""
 
     log: dict[int, list[Before]] = field(default_factory=dict[int, list[Before]])
     order: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    gone: Gone = field(default_factory=Gone)
 
     def add(self, key: int, before: Before) -> None:
         self.log.setdefault(key, []).append(before)
@@ -129,6 +134,7 @@ class Tape(TorchDispatchMode):
         self.events: list[Event] = []
         self.base = 0
         self.writes = Writes()
+        self._gone = self.writes.gone.by_key
         self.leaves: dict[int, Leaf] = {}
         self.leaf_keys: dict[int, Leaf] = {}
         self.keeping = True
@@ -146,6 +152,7 @@ class Tape(TorchDispatchMode):
         self._last_seq = _sequence_number()
         self._memories: dict[int, tuple[Tensor, int, bool, int]] = {}
         self._starting = False
+        self._casts: list[tuple[int, int]] = []
         self._where: Any = None
         self._line = 0
 
@@ -169,6 +176,13 @@ class Tape(TorchDispatchMode):
     def on_held(self) -> None:
         """More than `limit` bytes of results are held."""
 
+    def is_uninitialised(self, key: int) -> bool:
+        """Whether a storage was allocated, and nothing wrote it yet."""
+        return key in self._uninitialised
+
+    def on_scale(self, found_inf: Tensor) -> None:
+        """A GradScaler is about to update its scale, after the gradients were found finite or not."""
+
     def on_write(self, tensor: Tensor, key: int, index: int) -> None:
         """An op outside a backward pass is about to write `tensor`."""
 
@@ -183,16 +197,10 @@ class Tape(TorchDispatchMode):
             return call(*args, **kwargs) if kwargs else call(*args)
         node = _current_node()
         seq = _sequence_number()
-        name, of_seq, made = "", -1, False
+        name, of_seq, made, note = "", -1, False, ""
         if node is not None:
-            name, of_seq = node.name(), node._sequence_nr()
-            if of_seq >= _ACCUMULATE:
-                of_seq = -1
-            self._starting = False
-            if not self.in_backward:
-                self._locate()
-                self.in_backward = True
-                self.on_backward(None)
+            name = node.name()
+            of_seq, made, note, where, line = self._of_node(node, seq, _getframe(1))
         else:
             self._locate()
             if self._starting and info.name == "aten.detach.default":
@@ -206,33 +214,89 @@ class Tape(TorchDispatchMode):
                 if seq != self._last_seq:
                     made = True
                     self.on_grad_op()
+            where, line = self._where, self._line
         self._last_seq = seq
         self.made = made
+        given = args
         if node is None:
             args = self._hold_leaves(args)
-        if info.writes:
+        if info.writes or info.resizes:
             self._before_write(info, args, kwargs)
+        if info.casts or self._casts:
+            self._note_casts(info, kwargs, _getframe(1))
         rng = _generator_state(kwargs) if info.random else None
-        out = call(*args, **kwargs) if kwargs else call(*args)
+        given = given if info.resizes else args  # `p.set_(…)` must reach the leaf, and not what stands for it
+        out = call(*given, **kwargs) if kwargs else call(*given)
         if self.written is not None:
             leaf, self.written = self.written, None
             self.on_written(leaf)
-        if info.uninitialised:
+        if info.uninitialised and out.layout is torch.strided:
             self._uninitialised.add(storage_key(out))
         if self.holding:
             if type(out) is Tensor:
-                self.held += out.nbytes
-                if self.held > self.limit:
-                    self.on_held()
-            kept = _stand_in(out) if node is not None or self._starting else out
+                self._count(out)
+            elif type(out) is tuple or type(out) is list:
+                self._count_each(out)
+            kept = _stand_in(out) if node is not None or self._starting or info.resizes else out
+            if self._gone:
+                args, kwargs, kept = self._without(info, args, kwargs, kept)
             # A NamedTuple's own constructor takes twice as long.
             self.events.append(
-                _new(Event, (info, args, kwargs, kept, name, of_seq, seq, made, _grad_enabled(), self._where, self._line,
-                             self.module, rng, self.region))
+                _new(Event, (info, args, kwargs, kept, name, of_seq, seq, made, _grad_enabled(), where, line,
+                             self.module, rng, self.region, note))
             )  # fmt: skip
         else:
             self.base += 1
         return out
+
+    def _note_casts(self, info: OpInfo, kwargs: dict[str, Any] | None, caller: Any) -> None:
+        """Autocast casts the operands of an op in the same call of Python in which it then runs the op; a conversion that
+        the program asks for is a call of its own."""
+        here = id(caller), caller.f_lasti
+        if info.casts and kwargs and may_be_autocast(kwargs.get("dtype")):
+            self._casts = [each for each in self._casts if each == here] + [here]
+        else:
+            count = len(self._casts) if self._casts and self._casts[-1] == here else 0
+            for place in range(max(0, len(self.events) - count), len(self.events)):
+                self.events[place] = self.events[place]._replace(note=AUTOCAST)
+            self._casts = []
+
+    def _count(self, out: Tensor) -> None:
+        try:
+            self.held += out.nbytes
+        except RuntimeError:  # a sparse tensor tells no size
+            self.held += sum(part.nbytes for part in parts(out))
+        if self.held > self.limit:
+            self.on_held()
+
+    def _count_each(self, outs: tuple[Any, ...] | list[Any]) -> None:
+        for out in outs:
+            if type(out) is Tensor:
+                self._count(out)
+
+    def _without(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any] | None, out: Any) -> Any:
+        """What an event shows of an op when memory was let go."""
+        gone = self.writes.gone
+        if info.writes:
+            gone.written(info.targets(args, kwargs), self.index)
+        return gone.shown(args), gone.shown_all(kwargs), gone.shown(out)
+
+    def _of_node(self, node: Any, seq: int, caller: Any) -> tuple[int, bool, str, Any, int]:
+        """The sequence number of an op's autograd node, whether the op made a node (in a forward pass run again), what is
+        special about it, and its line."""
+        self._starting = False
+        if not self.in_backward:
+            self._locate()
+            self.in_backward = True
+            self.on_backward(None)
+        made, note, where, line = False, "", self._where, self._line
+        if caller.f_code is not ENGINE:
+            note, user = in_backward(caller)
+            if user is not None:
+                where, line = user.f_code, user.f_lineno
+            made = note == RECOMPUTED and seq != self._last_seq and _grad_enabled()
+        of_seq = node._sequence_nr()
+        return -1 if of_seq >= _ACCUMULATE else of_seq, made, note, where, line
 
     def _locate(self) -> None:
         frame, compiled = user_frame(_getframe(2))
@@ -287,7 +351,9 @@ class Tape(TorchDispatchMode):
     def alias(self, tensor: Tensor) -> Tensor:
         """What stands for a leaf in events."""
         leaf = self.leaves.get(id(tensor))
-        if leaf is None or leaf.pointer != tensor.data_ptr() or leaf.tensor is not tensor:
+        if leaf is None or leaf.tensor is not tensor or leaf.pointer != tensor.data_ptr():
+            if tensor.layout is not torch.strided:
+                return tensor  # it has no memory of its own to look at
             leaf = self.register_leaf(tensor)
         return leaf.alias
 
@@ -302,20 +368,28 @@ class Tape(TorchDispatchMode):
     def _before_write(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         for target in info.targets(args, kwargs):
             self.before_write(target)
+        if info.updates_scale:
+            self.on_scale(args[2])
         if info.resizes and isinstance(args[0], Tensor):
             self._freeze_geometry(args[0])
 
     def before_write(self, tensor: Tensor) -> None:
         """Keep what `tensor` holds, since the op about to run overwrites it."""
+        if tensor.layout is not torch.strided:
+            return  # it is given other indices and values; the old ones stay as they were
         storage = tensor.untyped_storage()
         key: int = storage._cdata
         index = self.index
         if not self.in_backward:
             self.on_write(tensor, key, index)
+        if self._gone and key in self._gone:
+            self.writes.order.append((index, self._gone[key].meta_key))
+            self._uninitialised.discard(key)
+            return
         self.writes.order.append((index, key))
         if not self.holding or not (self.keeping or self.still_needed(key)):
             return
-        whole = tensor.nbytes == storage.nbytes()
+        whole = tensor.nbytes == storage.nbytes() and not (tensor.is_conj() or tensor.is_neg())
         if key in self._uninitialised:
             self._uninitialised.discard(key)
             if whole:
@@ -323,6 +397,7 @@ class Tape(TorchDispatchMode):
                 return
         old = tensor.detach().clone()
         self.cloned += old.nbytes
+        self.limit -= old.nbytes
         self.writes.add(key, Before(index, None if whole else tensor.detach(), old))
 
     def _freeze_geometry(self, tensor: Tensor) -> None:

@@ -34,5 +34,6 @@ def build_step(raw: RawStep, freezer: Freezer) -> tuple[Step, dict[int, Array]]:
         found.names,
         raw.threads,
         tuple(raw.notes),
+        frozen.dropped,
     )
     return step, frozen.contents

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from whygrad.capture.freeze import Freezer
+from whygrad.capture.freeze import Freezer, geometry
 from whygrad.recorder.build import build_step
 from whygrad.recorder.session import Session
 from whygrad.trace.history import History
@@ -58,15 +58,12 @@ class LiveRun:
         storage = self._freezer.storage_id(tensor)
         if storage is None:
             return None
-        shape, stride, offset = tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
+        looks = geometry(tensor)
         for info in reversed(trace.index):
             if info.kept:
                 for value in reversed(self._steps[info.number].values.values()):
-                    if value.storage == storage and (value.shape, value.stride, value.offset) == (
-                        shape,
-                        stride,
-                        offset,
-                    ):
+                    found = (value.dtype, value.shape, value.stride, value.offset, value.form)
+                    if value.storage == storage and found == looks:
                         return info.number, value
         return None
 

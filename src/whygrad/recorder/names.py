@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from whygrad.capture.lines import is_user_code
 
 Tensor = torch.Tensor
 _MOST = 4096
+_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 class Modules:
@@ -21,6 +24,7 @@ class Modules:
     def __init__(self) -> None:
         self._paths: dict[int, tuple[Any, str]] = {}
         self._parameters: dict[int, tuple[Tensor, int, str]] = {}
+        self._also: dict[int, dict[tuple[int, str], Tensor]] = {}
         self._roots: list[Any] = []
         self._root_names: dict[int, str] = {}
         self._bare: int | None = None
@@ -34,10 +38,12 @@ class Modules:
             known = self._paths.get(id(child))
             if known is None or known[0] is not child:
                 self._paths[id(child)] = (child, f"{id(module)}:{path}")
-        for path, parameter in module.named_parameters():
+        for path, parameter in module.named_parameters(remove_duplicate=False):
             known = self._parameters.get(id(parameter))
             if known is None or known[0] is not parameter:
                 self._parameters[id(parameter)] = (parameter, id(module), path)
+            elif known[1:] != (id(module), path):
+                self._also.setdefault(id(parameter), {})[id(module), path] = parameter
 
     def knows(self, module: Any) -> bool:
         """Whether the module belongs to a known root."""
@@ -51,7 +57,8 @@ class Modules:
     def decide(self) -> None:
         """Called when the first step ends: a lone root with parameters goes without a prefix from here on."""
         if not self._decided:
-            owners = {root for _, root, _ in self._parameters.values()}
+            copies = {id(root) for root in self._roots if isinstance(root, AveragedModel)}
+            owners = {root for _, root, _ in self._parameters.values()} - copies
             if len(owners) == 1:
                 self._bare = owners.pop()
             self._decided = bool(self._parameters)
@@ -86,6 +93,16 @@ class Modules:
                     return self.parameter(tensor)
             return None
         return self._prefix(known[1], known[2])
+
+    def also(self, tensor: Tensor) -> list[str]:
+        """Other names of a parameter that several modules share, in the same root."""
+        first = self._parameters.get(id(tensor))
+        others = self._also.get(id(tensor), {})
+        return [
+            self._prefix(root, path)
+            for (root, path), known in others.items()
+            if known is tensor and first is not None and root == first[1]
+        ]
 
 
 def scan(frames: list[FrameType]) -> Iterator[tuple[str, Any]]:
@@ -154,10 +171,19 @@ def _scan_object(name: str, value: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{name}.{key}[{i}]", item
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What `flat_outputs` found, in the place of what a module returned: that may hold more memory than is to be kept."""
+
+    tensors: list[tuple[str, Tensor]]
+
+
 def flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
     """The tensors that a module returned, with a suffix for each: `.0`, `.1`, `.logits`."""
+    if isinstance(out, Outputs):
+        return out.tensors
     if isinstance(out, Tensor):
-        return [("", out)]
+        return [("", out)] if out.layout is torch.strided and not _wrapped(out) else []
     if isinstance(out, (list, tuple)):
         return [(f".{i}", each) for i, each in enumerate(out) if isinstance(each, Tensor)]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(out, dict):

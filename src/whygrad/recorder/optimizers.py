@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from whygrad.capture.opinfo import OpInfo
 from whygrad.capture.raw import RawOptimizerCall, RawOptimizerParam
 from whygrad.capture.tape import Before, Event, Tape
+from whygrad.recorder.schedulers import SetBy
+from whygrad.trace.model import COUNT, SET_BY
 
 Tensor = torch.Tensor
 STEP = OpInfo("optimizer.step", False, (), False, False, False, False, None)
@@ -39,17 +41,49 @@ def can_be_rerun(optimizer: Any, args: Any, kwargs: Any, tape: Tape) -> bool:
 def _plain_group(group: dict[str, Any]) -> bool:
     if group.get("capturable") or group.get("differentiable"):
         return False
-    if not all(isinstance(v, (int, float, str, bool, tuple, type(None))) for k, v in group.items() if k != "params"):
+    if not all(isinstance(v, (int, float, str, bool, tuple, type(None))) for v in hyper_of(group).values()):
         return False
     return all(p.grad is None or p.grad.layout is torch.strided for p in group["params"])
 
 
-def before_step(optimizer: Any, number: int, tape: Tape) -> RawOptimizerCall:
+def settings(optimizer: Any, number: int, set_by: SetBy) -> RawOptimizerCall:
+    """The hyperparameters of a step that is recorded op by op; `set_by`: the scheduler that set its learning rates."""
+    groups = [
+        ({**hyper_of(group), **_count(optimizer, group), **said(set_by)}, list[RawOptimizerParam]())
+        for group in optimizer.param_groups
+    ]
+    return RawOptimizerCall(type(optimizer).__name__, number, groups)
+
+
+def _count(optimizer: Any, group: dict[str, Any]) -> dict[str, float]:
+    """How many steps this one makes, where the optimizer counts them and all parameters of the group agree."""
+    states = [optimizer.state.get(p, {}) for p in group["params"] if p.grad is not None]
+    counts = {float(state.get("step", 0)) for state in states}
+    return {COUNT: counts.pop() + 1} if len(counts) == 1 else {}
+
+
+def hyper_of(group: dict[str, Any]) -> dict[str, Any]:
+    """One param_group without its parameters."""
+    return {key: value for key, value in group.items() if key not in ("params", "param_names")}
+
+
+def said(set_by: SetBy) -> dict[str, SetBy]:
+    """The entry that tells of a scheduler."""
+    return {SET_BY: set_by} if set_by else {}
+
+
+def record_call(call: RawOptimizerCall, tape: Tape) -> None:
+    """The call as one event."""
+    where, line = tape.line()
+    tape.events.append(Event(STEP, (), None, call, "", -1, -1, False, False, where, line, None, None, call.number))
+
+
+def before_step(optimizer: Any, number: int, tape: Tape, set_by: SetBy = ()) -> RawOptimizerCall:
     """Take down what goes in, and copy what the step is about to overwrite."""
     groups: list[tuple[dict[str, Any], list[RawOptimizerParam]]] = []
     overwritten: list[Tensor] = []
     for group in optimizer.param_groups:
-        hyper = {key: value for key, value in group.items() if key != "params"}
+        hyper = {**hyper_of(group), **said(set_by)}
         params: list[RawOptimizerParam] = []
         for p in group["params"]:
             grad = p.grad
@@ -77,6 +111,7 @@ def _copy(tensors: list[Tensor], tape: Tape) -> None:
     olds = _foreach_clone(tensors) if _foreach_clone else [t.clone() for t in tensors]
     for tensor, old, (key, whole) in zip(tensors, olds, known, strict=True):
         tape.cloned += old.nbytes
+        tape.limit -= old.nbytes
         tape.writes.add(key, Before(index, None if whole else tensor.detach(), old))
 
 
@@ -88,5 +123,4 @@ def after_step(optimizer: Any, call: RawOptimizerCall, tape: Tape) -> None:
             if p.grad is None:
                 continue
             next(taken).after = dict(optimizer.state[p]) if p in optimizer.state else {}
-    where, line = tape.line()
-    tape.events.append(Event(STEP, (), None, call, "", -1, -1, False, False, where, line, None, None, call.number))
+    record_call(call, tape)

@@ -80,9 +80,13 @@ class Recording:
                 f"no kept step met this tensor of shape {tuple(tensor.shape)}: only tensors that an op of the recorded "
                 "program made or read can be asked."
             )
-        where = () if index is None else tuple(index) if isinstance(index, (tuple, list)) else (int(index),)
-        if index is None and tensor.numel() == 1:
+        where: tuple[Any, ...] = () if index is None else tuple(index) if isinstance(index, (tuple, list)) else (index,)
+        part: tuple[int, ...] = ()
+        if tensor.is_complex():
+            part = (int("imag" in where[-1:]),)
+            where = where[:-1] if where and where[-1] in ("real", "imag") else where
+        if not where and tensor.numel() == 1:
             where = tuple(0 for _ in tensor.shape)
-        if len(where) != tensor.dim() or any(not -n <= i < n for i, n in zip(where, tensor.shape, strict=True)):
+        if len(where) != tensor.dim() or any(not -n <= int(i) < n for i, n in zip(where, tensor.shape, strict=True)):
             raise AddressError(f"no element {where} in a tensor of shape {tuple(tensor.shape)}.")
-        return found[0], found[1], tuple(i % n for i, n in zip(where, tensor.shape, strict=True))
+        return found[0], found[1], (*(int(i) % n for i, n in zip(where, tensor.shape, strict=True)), *part)

@@ -28,24 +28,30 @@ class Row:
         found: list[tuple[Column, float]] = []
         for kind, name, tensor in self.parts:
             dtype = str(tensor.dtype)[6:]
-            for index, value in _elements(tensor):
+            if tensor.is_complex():
+                dtype = str(tensor.real.dtype)[6:]
+            for index, part, value in _elements(tensor):
                 where = "" if tensor.numel() == 1 else f"[{', '.join(map(str, index))}]".replace(" ", "")
                 full = f"[{','.join(map(str, index))}]" if index else ""
                 if kind == "gradient":
-                    found.append((Column(f"{name}{where}_grad", kind, dtype, f"{name}{full}.grad"), value))
+                    found.append((Column(f"{name}{where}{part}_grad", kind, dtype, f"{name}{full}.grad{part}"), value))
                 else:
-                    found.append((Column(f"{name}{where}", kind, dtype, f"{name}{full}"), value))
+                    found.append((Column(f"{name}{where}{part}", kind, dtype, f"{name}{full}{part}"), value))
         for name, value in self.numbers:
             found.append((Column(name, "hyperparameter", "float64", f"optimizer.{name}"), value))
         return found
 
 
-def _elements(tensor: Tensor) -> list[tuple[tuple[int, ...], float]]:
+def _elements(tensor: Tensor) -> list[tuple[tuple[int, ...], str, float]]:
+    """Index, part and value of each; a complex number is two."""
     flat: list[Any] = tensor.reshape(-1).tolist()
     indices: list[tuple[int, ...]] = [()]
     for size in tensor.shape:
         indices = [(*head, i) for head in indices for i in range(size)]
-    return [(index, float(value)) for index, value in zip(indices, flat, strict=True)]
+    if not tensor.is_complex():
+        return [(index, "", float(value)) for index, value in zip(indices, flat, strict=True)]
+    pairs = zip(indices, flat, strict=True)
+    return [(index, part, x) for index, z in pairs for part, x in ((".real", z.real), (".imag", z.imag))]
 
 
 def make_row(

@@ -7,47 +7,48 @@ backward pass, or a write to a leaf's memory outside one (`p.data.add_(-lr * p.g
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import deque
 from typing import Any
 
 import torch
 from torch.nn.modules import module as nn_module
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
-from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen, bytes_of
-from whygrad.capture.tape import Leaf, Tape, storage_key
+from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen
+from whygrad.capture.tape import Leaf
+from whygrad.recorder.around import Around
+from whygrad.recorder.budget import ROOM, Fitter, show_call
 from whygrad.recorder.keeping import Keeper
-from whygrad.recorder.names import Modules, flat_outputs, scan
-from whygrad.recorder.notes import COMPILED, UNSEEN
-from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun
+from whygrad.recorder.leaves import RECORDED, LeafTape, wrapped
+from whygrad.recorder.names import Outputs, flat_outputs, scan
+from whygrad.recorder.notes import COMPILED, LET_GO, SKIPPED
+from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun, record_call, settings
 from whygrad.recorder.policy import Keep
 from whygrad.recorder.predictions import Predictions
-from whygrad.recorder.rows import SMALL, Row, make_row
+from whygrad.recorder.rows import Row, make_row
+from whygrad.recorder.schedulers import Schedulers
 
 Tensor = torch.Tensor
-RECORDED = -1
-"""In place of a leaf's version: recorded ops wrote it since, so autograd's counter tells nothing."""
 
 
-class Session(Tape):
+class Session(LeafTape):
     """The tape of a whole program, cut into steps. `closed` receives every finished step, in order; `lock` is held while
     memory that a closed step may still refer to is overwritten."""
 
     def __init__(self, keep: Keep) -> None:
         super().__init__()
         self.keep = keep
-        self.modules = Modules()
         self.rows: list[Row] = []
         self.lock = threading.RLock()
-        self.notes: list[str] = []
-        self.number = 0
+        self._schedulers = Schedulers()
+        self._said: list[str] = []
+        self._around = Around(self, self.note)
         self.keeper = Keeper(keep, self.writes, self.note)
         self.keeping = self.keeper.wants(0)
         self._stack: list[Any] = []
-        self._seen: list[Seen] = []
         self._calls: dict[str, int] = {}
         self._outputs: list[tuple[int, Any, Any, bool]] = []
         self._had_backward = False
@@ -55,25 +56,20 @@ class Session(Tape):
         self._grad_op = False
         self._update_end = 0
         self._loss: Tensor | None = None
-        self._grads: list[tuple[str, Tensor]] = []
         self._lr: list[tuple[str, float]] = []
         self._optimizers: dict[tuple[str, int], int] = {}
-        self._leaf_names: dict[int, tuple[Tensor, str]] = {}
         self._call: RawOptimizerCall | None = None
         self._paused = False
         self.suspended = False
         self._entered = False
         self._handles: list[Any] = []
-        self._small: dict[int, tuple[Tensor, Tensor]] = {}
-        self._after: dict[int, Tensor] = {}
-        self._used: dict[int, Leaf] = {}
-        self._since: dict[int, int] = {}
-        self._replaced: dict[int, Leaf] = {}
         self._first = 0
         self._waiting_until: int | None = None
         self._check_assignment = False
         self.predictions = Predictions()
         self.limit = keep.budget
+        self._fitter = Fitter(self, keep.budget)
+        self._let_go = False
 
     @property
     def closed(self) -> deque[RawStep]:
@@ -92,6 +88,7 @@ class Session(Tape):
             register_optimizer_step_pre_hook(self._before_optimizer),
             register_optimizer_step_post_hook(self._after_optimizer),
         ]
+        self._around.__enter__()
         super().__enter__()
         return self
 
@@ -101,6 +98,7 @@ class Session(Tape):
         self._entered = False
         for handle in self._handles:
             handle.remove()
+        self._around.__exit__()
         if self._paused:
             self._paused = False
             self.lock.release()
@@ -156,24 +154,13 @@ class Session(Tape):
 
     def on_backward(self, loss: Tensor | None) -> None:
         self._resume()
+        if not self._had_backward:
+            self._backward_at = self.index
         self._had_backward = self._check_assignment = True
-        if loss is not None:
+        if loss is not None and not wrapped(loss):
             self._loss = loss.detach().clone() if loss.numel() == 1 else None
             self._seen.append(Seen(self.index, "loss", loss.detach(), "loss"))
         self._look_around(user_frames(3))
-
-    def _look_around(self, frames: list[Any]) -> None:
-        index = self.index
-        for name, value in scan(frames):
-            if isinstance(value, Tensor):
-                if value.layout is torch.strided:
-                    self._seen.append(Seen(index, name, value.detach(), "variable"))
-                if value.requires_grad and value.is_leaf:
-                    self._leaf_names.setdefault(id(value), (value, name))
-            elif isinstance(value, torch.nn.Module):
-                self.modules.name_root(value, name)
-                if not self.modules.knows(value):
-                    self.modules.add_root(value)
 
     def on_write(self, tensor: Tensor, key: int, index: int) -> None:
         leaf = self.leaf_keys.get(key)
@@ -188,13 +175,11 @@ class Session(Tape):
             self._update_end = index + 1
             self.written = leaf
 
-    def on_written(self, leaf: Leaf) -> None:
-        self._snapshot(leaf)
-
-    def _snapshot(self, leaf: Leaf) -> None:
-        """What an update left: the table's numbers, and what the next step must find unless something unseen wrote."""
-        if leaf.alias.numel() <= SMALL:
-            self._after[id(leaf.tensor)] = leaf.alias.clone()
+    def on_scale(self, found_inf: Tensor) -> None:
+        if self._had_backward and not self._updated and self.region < 0 and bool(found_inf.item()):
+            self._take_grads()
+            self._updated, self._update_end = True, self.index + 1
+            self._said = [SKIPPED.format(step=self.number)]
 
     def still_needed(self, key: int) -> bool:
         if self._waiting_until is None:
@@ -234,6 +219,8 @@ class Session(Tape):
             return
         self._resume()
         self.in_backward = False
+        if self._had_backward and not self._updated:
+            self._make_dense()
         rerun = can_be_rerun(optimizer, args, kwargs, self)
         self._pause()
         if self._updated and (len(args) > 1 or kwargs):
@@ -247,9 +234,12 @@ class Session(Tape):
             for i, group in enumerate(optimizer.param_groups)
             if isinstance(group.get("lr"), (int, float, Tensor))
         ]
+        set_by = self._schedulers.set_by(optimizer)
         if rerun:
-            self._call = before_step(optimizer, number, self)
+            self._call = before_step(optimizer, number, self, set_by)
         else:
+            if self.holding:
+                record_call(settings(optimizer, number, set_by), self)
             self.region = number
             self._resume()
 
@@ -258,6 +248,8 @@ class Session(Tape):
             return
         call = self._call
         if call is not None:
+            if self.writes.gone.by_key:
+                show_call(call, self.writes.gone.shown)
             after_step(optimizer, call, self)
         elif not self._paused:
             self._pause()
@@ -305,44 +297,6 @@ class Session(Tape):
 
     # ---- parameters and gradients
 
-    def alias(self, tensor: Tensor) -> Tensor:
-        alias = super().alias(tensor)
-        if self.made:
-            self._since.setdefault(id(tensor), self.index)
-        if id(tensor) not in self._used:
-            leaf = self._used[id(tensor)] = self.leaves[id(tensor)]
-            if leaf.version not in (RECORDED, tensor._version):
-                self.note(UNSEEN.format(name=self._name_of_leaf(tensor), step=self.number))
-            leaf.version = tensor._version
-        return alias
-
-    def _name_of_leaf(self, tensor: Tensor) -> str:
-        named = self.modules.parameter(tensor)
-        if named is not None:
-            return named
-        known = self._leaf_names.get(id(tensor))
-        if known is None or known[0] is not tensor:
-            for name, value in scan(user_frames(3)):
-                if value is tensor:
-                    known = (tensor, name)
-                    break
-            else:
-                known = (tensor, f"parameter_{len(self._leaf_names)}")
-            self._leaf_names[id(tensor)] = known
-        return known[1]
-
-    def _take_grads(self) -> None:
-        """The gradients that the update uses."""
-        index = self.index
-        self.modules.decide()
-        for leaf in self._used.values():
-            grad = leaf.tensor.grad
-            if grad is not None and grad.layout is torch.strided:
-                name = self._name_of_leaf(leaf.tensor)
-                self._seen.append(Seen(index, name, grad, "gradient", create=True))
-                if grad.numel() <= SMALL:
-                    self._grads.append((name, grad.detach().clone()))
-
     def _assigned(self) -> bool:
         """Whether the program updated a parameter by `p.data = ...` since the backward pass."""
         return any(leaf.pointer != leaf.tensor.data_ptr() for leaf in self._used.values())
@@ -356,18 +310,19 @@ class Session(Tape):
 
     def _close(self, end: int, complete: bool) -> None:
         """Cut the tape at op `end`: what came before is step `number`."""
+        held = self._fit_closing()
         cut = max(0, end - self.base)
         self.modules.decide()
-        held = self.held + self.cloned
         step = RawStep(
             self.number, self._first, self.events[:cut], complete, self.keeping and self.holding,
             torch.get_num_threads(), held, self.cloned,
         )  # fmt: skip
-        step.last = end
+        step.last, step.notes, self._said = end, self._said, []
         step.why_not = "" if step.keep else "budget" if self.keeper.full or not self.holding else "steps"
         step.writes = [each for each in self.writes.order if each[0] < end]
         self.writes.order = [each for each in self.writes.order if each[0] >= end]
         parameters = self._name_things(step, end)
+        self._show_seen(step.seen)
         if self.compiled:
             self.note(COMPILED)
         if complete:
@@ -389,12 +344,16 @@ class Session(Tape):
         self._seen = [each for each in self._seen if each.index > self.base]
         self._outputs = [each for each in self._outputs if each[0] > self.base]
         self._updated = self._had_backward = self._grad_op = False
+        self._backward_at = 0
         self._loss = None
         self._grads, self._lr = [], []
         self.leaves, self._used, self._since = self._used, {}, {}
         self._leaf_names = {key: each for key, each in self._leaf_names.items() if key in self.leaves}
         self.held = self.cloned = 0
         self.limit = self.keep.budget
+        self._fitter.reset()
+        if self.writes.gone.by_meta:
+            self.writes.gone.tidy()
         self.number += complete
         if len(self._memories) > 4 * len(self.leaves) + 64:
             self._memories.clear()  # an optimizer made anew leaves its state behind
@@ -416,61 +375,56 @@ class Session(Tape):
                 text = (path if calls[path] == 1 else f"{path}:{calls[path]}") + ".output" if path else "output"
                 for suffix, tensor in flat_outputs(out):
                     step.seen.append(Seen(index, text + suffix, tensor, "root" if root else "module"))
+                    if isinstance(module, ParametrizationList):
+                        step.seen.append(
+                            Seen(index, text.removesuffix(".output").replace("parametrizations.", ""), tensor, "module")
+                        )
         return self._name_parameters(step, end)
-
-    def _name_parameters(self, step: RawStep, end: int) -> list[tuple[str, Tensor]]:
-        small: list[tuple[str, Tensor]] = []
-        left: dict[int, tuple[Tensor, Tensor]] = {}
-        for leaf in list(self._used.values()):
-            name, before = self._name_of_leaf(leaf.tensor), leaf
-            step.seen.append(
-                Seen(self._since.get(id(leaf.tensor), step.first), name, leaf.alias, "before", create=True)
-            )
-            if leaf.alias.numel() <= SMALL:
-                self._check_unseen(step, name, leaf)
-            if leaf.pointer != leaf.tensor.data_ptr():
-                # `p.data = ...` since: the step used the old memory, its update left the new one.
-                leaf = self._used[id(leaf.tensor)] = super().register_leaf(leaf.tensor)
-                self.hold_instead(leaf.tensor, before.alias, [step.events])
-            leaf = self._replaced.get(id(leaf.tensor), leaf)
-            step.seen.append(Seen(end, name, leaf.alias, "parameter", create=True))
-            if leaf.alias.numel() <= SMALL:
-                after = self._after.get(id(leaf.tensor))
-                after = leaf.alias.clone() if after is None else after
-                small.append((name, after))
-                left[id(leaf.tensor)] = (leaf.tensor, after)
-        self._small, self._after, self._replaced = left, {}, {}
-        return small
-
-    def _check_unseen(self, step: RawStep, name: str, leaf: Leaf) -> None:
-        """Compare a small parameter, as the step found it, with what the step before left: a difference was written by
-        something that makes no op."""
-        known, left = self._small.get(id(leaf.tensor), (None, leaf.alias))
-        alias = leaf.alias
-        if known is not leaf.tensor or left.shape != alias.shape or left.dtype != alias.dtype:
-            return
-        log = self.writes.log.get(storage_key(alias), [])
-        entries = log[bisect_left(log, step.first, key=lambda before: before.index) :]
-        found = alias if not entries else entries[0].old if entries[0].region is None else None
-        if found is None or found.shape != left.shape or torch.equal(found, left) or bool(torch.isnan(left).any()):
-            return
-        if any(key == storage_key(alias) for _, key in step.writes) and not entries:
-            return
-        self.note(UNSEEN.format(name=name, step=step.number))
-
-    def note(self, text: str) -> None:
-        """Say something about the recording, once."""
-        if text not in self.notes:
-            self.notes.append(text)
 
     # ---- what is kept
 
     def on_held(self) -> None:
-        """The bytes held for this step may be over the budget: count them exactly, and let go when they are."""
-        exact = bytes_of(self.events, set(self.keeper.known)) + self.cloned
-        if exact <= self.keep.budget:
-            self.limit = self.held + self.keep.budget
-            return
+        """The bytes held for this step may be over the budget: count them exactly, and let go of results when they are; of
+        the whole step where that does not help."""
+        if not self._fit(ROOM):
+            self.drop_step()
+
+    def _fit(self, share: float) -> bool:
+        budget = self.keep.budget
+        with self.lock:
+            fits = self._fitter.fit(self.leaves.values(), self._seen, share if self.keeping else None)
+            if self._fitter.count:
+                self._show_seen(self._seen)
+                shown = self.writes.gone.shown
+                self._outputs = [
+                    (index, module, Outputs([(name, shown(each)) for name, each in flat_outputs(out)]), root)
+                    for index, module, out, root in self._outputs
+                ]
+        self.limit = self.held + max(budget - self._fitter.holds, budget // 64)
+        return fits
+
+    def _fit_closing(self) -> int:
+        """Bytes that the step holds, now that it ends; of one that is too large as a whole, what was not let go."""
+        if not (self.keeping and self.holding and self.held + self.cloned > self.keep.budget):
+            return self.held + self.cloned
+        if not self._fit(1.0):
+            self.drop_step()
+            return 0
+        if self._fitter.count:
+            needed, count = self._fitter.holds + self._fitter.bytes, self._fitter.count
+            if not self._let_go:
+                self.note(LET_GO.format(step=self.number, needed=needed, budget=self.keep.budget, count=count))
+            self._let_go = True
+        return self._fitter.holds
+
+    def _show_seen(self, seen: list[Seen]) -> None:
+        """Named tensors must not keep alive what was let go."""
+        if self.writes.gone.by_key:
+            for each in seen:
+                each.tensor = self.writes.gone.shown(each.tensor)
+
+    def drop_step(self) -> None:
+        """Keep no numbers of the step that is being recorded."""
         self.note(
             f"step {self.number} alone holds more than the budget of {self.keep.budget:,} bytes: it is in the table only. "
             "A larger --budget keeps it."
@@ -478,6 +432,7 @@ class Session(Tape):
         self.holding = False
         self.writes.forget(self._first, self.index, set(self.writes.log), self.keeper.kept_until())
         self.base, self.events = self.index, []
+        self.writes.gone.take_back(self._first)
 
 
 def is_recording() -> bool:

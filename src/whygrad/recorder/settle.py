@@ -26,7 +26,8 @@ def settle(session: Session) -> bool:
         return False
     for key, tensor in tensors.items():
         storage = tensor.untyped_storage()
-        if storage.nbytes() and tensor.device.type != "meta":
+        # A tensor of zeros that autograd made up (`_efficientzerotensor`) has a size and no memory.
+        if storage.nbytes() and not tensor._is_zerotensor() and tensor.device.type != "meta":
             flat = torch.empty(0, dtype=torch.uint8, device=tensor.device)
             flat.set_(storage, 0, (storage.nbytes(),), (1,))  # pyright: ignore[reportCallIssue, reportArgumentType]
             session.writes.add(key, Before(session.index, None, flat.clone()))

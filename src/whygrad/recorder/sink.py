@@ -52,11 +52,11 @@ class SavedSession(Session):
         if self.sink is not None:
             self.sink.admitted(step)
 
-    def on_held(self) -> None:
+    def drop_step(self) -> None:
         # From here on nothing that this step overwrites may be copied: what waits must be read now.
         if self.sink is not None:
             self.sink.freeze(undecided=True)
-        super().on_held()
+        super().drop_step()
 
 
 class Sink:

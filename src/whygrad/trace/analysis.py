@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from whygrad.trace.changed_gradients import changed_gradients
 from whygrad.trace.model import UNWRITTEN, Name, Op, Phase, Ref, Value
 
 Memory = tuple[int, int]
 """A storage at a version."""
+_Texts = dict[Memory, tuple[str, int]]
+"""What a memory is called, and how many elements the tensor has that bears the name."""
 
 _LOSS_OPS = ("loss", "cross_entropy", "kl_div", "cosine_embedding", "margin", "ctc")
 PRIORITY = (
@@ -48,6 +51,7 @@ def analyse(ops: tuple[Op, ...], values: dict[int, Value], names: tuple[Name, ..
         found += flow.externals(path, loss_ops)
     found += flow.states(found)
     phased = tuple(replace(op, phase=flow.phase(op, loss_ops)) for op in ops)
+    found += changed_gradients(ops, values, names)
     ranked = _rank(found)
     return Analysis(phased, _rank([*ranked, *flow.gradients(ranked, loss)]))
 
@@ -208,10 +212,10 @@ class _Flow:
 
     def gradients(self, names: tuple[Name, ...], loss: Value | None) -> list[Name]:
         """A backward op is given, from outside its node, the gradient of what its forward op returned."""
-        texts: dict[Memory, str] = {}
+        texts: _Texts = {}
         for name in reversed(names):
             if name.kind not in ("gradient", "state", "variable"):
-                texts[self.memory(name.value)] = name.text
+                texts[self.memory(name.value)] = name.text, self.values[name.value].numel
         taken = {self.memory(n.value) for n in names if n.kind == "gradient"}
         found: list[Name] = []
         for op in self.ops:
@@ -231,9 +235,17 @@ class _Flow:
                         break
         return found
 
-    def _gradient(self, ref: int, of: Value, texts: dict[Memory, str], taken: set[Memory], found: list[Name]) -> None:
+    def _gradient(self, ref: int, of: Value, texts: _Texts, taken: set[Memory], found: list[Name]) -> None:
         memory = self.memory(ref)
-        if memory not in taken and of.storage not in self.parameters:
-            taken.add(memory)
-            text = texts.get((of.storage, of.version)) or f"op{of.version}"
+        if memory in taken or of.storage in self.parameters:
+            return
+        taken.add(memory)
+        text, numel = texts.get((of.storage, of.version)) or (f"op{of.version - self.first}", self._written(of))
+        if of.numel == numel:  # the gradient of a part of a tensor (chunk, split) is not that of the tensor
             found.append(Name(text, ref, "gradient", "activation"))
+
+    def _written(self, value: Value) -> int:
+        """How many elements the tensor has that was written where a Value looks."""
+        op = self.writer((value.storage, value.version))
+        sizes = [self.values[w].numel for w in (op.written if op else ()) if self.values[w].storage == value.storage]
+        return max(sizes, default=value.numel)

@@ -19,6 +19,7 @@ from whygrad.trace.model import (
     UNWRITTEN,
     Arg,
     Chunk,
+    Dropped,
     Op,
     OptimizerCall,
     OptimizerGroup,
@@ -50,6 +51,8 @@ class _Encoder:
 
     def value(self, v: Value) -> list[Any]:
         row = [self.storage(v.storage), self.version(v.version), v.dtype, v.shape, v.stride, v.offset]
+        if v.form:
+            return [*row, v.device, v.form]
         return row if v.device == "cpu" else [*row, v.device]
 
     def float(self, number: float) -> int:
@@ -101,7 +104,7 @@ class _Encoder:
         """Where the op ran: line, module, autograd node, optimizer."""
         if op.source is not None:
             row["at"] = self.source(op.source)
-        for key, text in (("module", op.module), ("node", op.node)):
+        for key, text in (("module", op.module), ("node", op.node), ("note", op.note)):
             if text:
                 row[key] = text
         for key, seq in (("of", op.of_seq), ("made", op.made_seq)):
@@ -154,6 +157,8 @@ def encode_step(step: Step) -> tuple[Json, Json]:
         "names": names,
         "ops": ops,
     }
+    if step.dropped:
+        structure["dropped"] = [[coder.storage(d.storage), coder.version(d.version), d.start, d.stop] for d in step.dropped]
     ids = list(step.values)
     whole = ids == list(range(ids[0], ids[0] + len(ids))) if ids else True
     head: Json = {
@@ -169,6 +174,8 @@ def encode_step(step: Step) -> tuple[Json, Json]:
         "storages": list(coder.storages),
         "floats": coder.floats,
     }
+    if step.dropped:
+        head["dropped"] = [each.crc for each in step.dropped]
     return head, structure
 
 
@@ -201,7 +208,7 @@ class _Decoder:
         if len(table) != len(self.ids):
             raise read.fail(f"{len(self.ids)} Values were promised, {len(table)} are there")
         for id, raw in zip(self.ids, table, strict=True):
-            row = read.row(raw, 6, 7)
+            row = read.row(raw, 6, 7, 8)
             found[id] = Value(
                 id,
                 self.storages[read.place(row[0], len(self.storages), "storage")],
@@ -211,6 +218,7 @@ class _Decoder:
                 read.ints(row[4]),
                 read.int(row[5]),
                 read.str(row[6]) if len(row) > 6 else "cpu",
+                read.form(row[7]) if len(row) > 7 else "",
             )
         return found
 
@@ -226,6 +234,24 @@ class _Decoder:
                     read.str(row[3]),
                     read.int(row[4]),
                     read.int(row[5]),
+                )
+            )
+        return tuple(found)
+
+    def dropped(self, rows: object, crcs: object) -> tuple[Dropped, ...]:
+        read, found = self.read, list[Dropped]()
+        prints = read.list(crcs)
+        if len(prints) != len(read.list(rows)):
+            raise read.fail(f"{len(prints)} CRCs of dropped contents, and {len(read.list(rows))} places")
+        for raw, crc in zip(read.list(rows), prints, strict=True):
+            row = read.row(raw, 4)
+            found.append(
+                Dropped(
+                    self.storages[read.place(row[0], len(self.storages), "storage")],
+                    self.version(row[1]),
+                    read.int(row[2]),
+                    read.int(row[3]),
+                    None if crc is None else read.int(crc),
                 )
             )
         return tuple(found)
@@ -263,6 +289,7 @@ class _Decoder:
             None if row.get("rng") is None else self.value(row["rng"]),
             self.optimizer(row.get("optimizer")),
             read.int(row.get("region", -1)),
+            read.str(row.get("note", "")),
         )
 
     def optimizer(self, raw: object) -> OptimizerCall | None:
@@ -323,4 +350,5 @@ def decode_step(head: object, structure: object, where: str) -> Step:
         names,
         read.int(top.get("threads")),
         notes,
+        coder.dropped(body.get("dropped", []), top.get("dropped", [])),
     )

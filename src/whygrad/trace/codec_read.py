@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 from typing import Any, cast, get_args
 
 from whygrad.errors import RunFileError
-from whygrad.trace.model import Arg, Name, Phase, Ref, RunInfo, StepInfo, Token
+from whygrad.trace.model import Arg, Form, Name, Phase, Ref, RunInfo, StepInfo, Token
 
 _PHASES = frozenset(get_args(Phase))
+_FORMS = frozenset(get_args(Form))
 _DEEPEST = 32
 _WIDEST = 1 << 64
 
@@ -88,6 +89,11 @@ class Reader:
         if not isinstance(found, str) or found not in _PHASES:
             raise self.wrong("a phase", found)
         return cast("Phase", found)
+
+    def form(self, found: object) -> Form:
+        if not isinstance(found, str) or found not in _FORMS:
+            raise self.wrong("a Value's form", found)
+        return cast("Form", found)
 
 
 def _refuse(constant: str) -> object:

@@ -51,6 +51,8 @@ ITEM_SIZE = {
     "complex128": 16,
 }
 """Bytes of one element of each of torch's dtypes. Those that safetensors lacks are stored as bytes (U8)."""
+LARGE = 1 << 25
+"""A chunk of more bytes is not read whole to show one number of it."""
 _MOST_HEADER = 1 << 28
 
 
@@ -111,10 +113,13 @@ def places(file: ZipReader, name: str) -> dict[int, Place]:
 
 
 def load(file: ZipReader, where: str, place: Place, chunk: Chunk) -> Array:
-    """The bytes of a chunk (1-D uint8). Raises RunFileError when they are not those that were written."""
+    """The bytes of a chunk (1-D uint8). Raises RunFileError when they are not those that were written; of a chunk of more
+    than `LARGE` bytes, which is read as it is looked at, that is not checked."""
     size = ITEM_SIZE.get(chunk.dtype, 0) * (chunk.stop - chunk.start)
     if size != place.size:
         raise RunFileError(f"{where}: chunk {chunk.id} should have {size:,} bytes; {place.size:,} are saved.")
+    if size > LARGE:
+        return np.frombuffer(file.window(place.start, place.size), np.uint8)
     raw = file.bytes_at(place.start, place.size)
     if zlib.crc32(raw) != place.crc:
         raise RunFileError(f"{where}: damaged: the bytes of chunk {chunk.id} do not have the CRC written with them.")

@@ -8,6 +8,7 @@ header), 4.3.12 (central directory), 4.3.14–16 (the end records), 4.5.3 (the Z
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import struct
@@ -204,6 +205,7 @@ class ZipReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
+        self._map: mmap.mmap | None = None
         try:
             self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             self.size = os.fstat(self._file).st_size
@@ -249,6 +251,18 @@ class ZipReader:
         if len(data) < count:
             raise self.fail("was cut shorter while it was being read.")
         return data
+
+    def window(self, place: int, count: int) -> memoryview:
+        """`count` bytes from `place`, read from the disk as they are looked at. Raises RunFileError when the file has
+        fewer."""
+        if place < 0 or count < 0 or place + count > self.size:
+            raise self.fail(f"damaged: {count:,} bytes were expected at {place:,}, and the file has {self.size:,}.")
+        if self._map is None or len(self._map) < place + count:
+            try:
+                self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise self.fail(f"cannot be read: {error}.") from None
+        return memoryview(self._map)[place : place + count]
 
     def read(self, name: str) -> bytes:
         """A whole member, its CRC checked. Raises RunFileError when it is missing or damaged."""

@@ -69,4 +69,5 @@ class History:
 
 def tensor_of(column: Column) -> str:
     """The tensor that a column follows one element of: `linear.weight` for `linear.weight[0,0].grad`."""
-    return column.address.removesuffix(".grad").rpartition("[")[0] or column.address.removesuffix(".grad")
+    name = column.address.removesuffix(".real").removesuffix(".imag").removesuffix(".grad")
+    return name.rpartition("[")[0] or name

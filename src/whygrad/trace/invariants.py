@@ -8,11 +8,12 @@ from itertools import pairwise
 
 from whygrad.errors import RunFileError
 from whygrad.trace.file_values import ITEM_SIZE
-from whygrad.trace.model import UNWRITTEN, Chunk, Op, Step, Value
+from whygrad.trace.model import UNWRITTEN, Chunk, Dropped, Op, Step, Value
 
 MOST_ELEMENTS = 1 << 40
 """No tensor of a recorded program has more elements, a broadcast one (stride 0) included."""
 MOST_DIMENSIONS = 64
+_PARTS = ("float16", "float32", "float64")
 
 
 def check_step(step: Step, where: str = "") -> None:
@@ -39,6 +40,8 @@ def problems(step: Step) -> Iterator[str]:
         if name.value not in step.values:
             yield f"the name {name.text!r} stands for no Value"
     yield from _of_chunks(step)
+    for each in step.dropped:
+        yield from _of_dropped(each, step)
 
 
 def _of_value(value: Value, step: Step) -> Iterator[str]:
@@ -46,6 +49,8 @@ def _of_value(value: Value, step: Step) -> Iterator[str]:
         yield f"unknown dtype {value.dtype[:40]!r}"
     elif len(value.shape) != len(value.stride) or len(value.shape) > MOST_DIMENSIONS:
         yield f"Value {value.id} has {len(value.shape)} dimensions and {len(value.stride)} strides"
+    elif value.is_complex and (value.dtype not in _PARTS or value.shape[-1:] != (2,) or value.stride[-1:] != (1,)):
+        yield f"Value {value.id} is complex but has no parts: {value.dtype} of shape {value.shape}"
     elif min((*value.shape, *value.stride, value.offset, value.storage)) < 0:
         yield f"Value {value.id} has a negative size, stride, offset or storage"
     elif max((*value.shape, *value.stride, value.offset, value.storage)) > MOST_ELEMENTS or value.numel > MOST_ELEMENTS:
@@ -69,6 +74,15 @@ def _of_op(op: Op, step: Step) -> Iterator[str]:
         value = step.values.get(id)
         if value is not None and value.version != op.index:
             yield f"op {op.index} ({op.name[:60]}) wrote Value {id}, whose version says {value.version}"
+
+
+def _of_dropped(each: Dropped, step: Step) -> Iterator[str]:
+    if not 0 <= each.start <= each.stop <= 16 * MOST_ELEMENTS:
+        yield f"the content dropped of storage {each.storage} runs from {each.start} to {each.stop}"
+    if each.crc is not None and not 0 <= each.crc < 1 << 32:
+        yield f"the content dropped of storage {each.storage} has the CRC {each.crc}"
+    if each.version != UNWRITTEN and not 0 <= each.version < step.last:
+        yield f"the content dropped of storage {each.storage} was written by op {each.version}"
 
 
 def _of_chunks(step: Step) -> Iterator[str]:

@@ -13,6 +13,17 @@ from typing import Any, Literal, TypeAlias
 
 Phase: TypeAlias = Literal["forward", "loss", "backward", "optimizer", "other"]
 
+Form: TypeAlias = Literal["", "complex", "conj", "neg"]
+"""What a tensor is to its memory: itself; complex numbers; their conjugates (torch's conjugate bit); its negative (torch's
+negative bit)."""
+
+COUNT = "step"
+"""The entry of an optimizer's hyperparameters that counts its steps, where it was recorded op by op."""
+
+SET_BY = "set by"
+"""The entry of an optimizer's hyperparameters that tells which scheduler set its learning rate: a text with places for
+numbers, and the numbers."""
+
 UNWRITTEN = -1
 """Version of a storage that no recorded op has written (an input, a freshly built parameter)."""
 
@@ -29,7 +40,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Value:
     """One tensor at one version. `offset` and `stride` count elements; `version` is the run-wide index of the op that
-    last wrote the storage (`UNWRITTEN` when none was seen)."""
+    last wrote the storage (`UNWRITTEN` when none was seen). A complex tensor stands as the real one that it is in memory:
+    `dtype` is that of a part, a last dimension of size 2 holds the real and the imaginary part."""
 
     id: int
     storage: int
@@ -39,6 +51,16 @@ class Value:
     stride: tuple[int, ...]
     offset: int
     device: str = "cpu"
+    form: Form = ""
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the last dimension holds the real and the imaginary part of complex numbers."""
+        return self.form in ("complex", "conj")
+
+    def negates(self, index: tuple[int, ...]) -> bool:
+        """Whether the tensor shows an element with the other sign than its memory holds."""
+        return self.form == "neg" or (self.form == "conj" and index[-1] == 1)
 
     @property
     def numel(self) -> int:
@@ -126,7 +148,8 @@ class Op:
     """One ATen call (or one `OptimizerCall`). `index` counts ops over the run. `args` hold the Values *before* the op,
     `outputs` what it returned, `written` every Value whose memory it wrote. `node` is the autograd node that ran it
     (backward), `of_seq` that node's sequence number, and `made_seq` the sequence number of the node that this forward op
-    created: equal numbers tie a backward op to its forward op. `grad` tells whether autograd was recording."""
+    created: equal numbers tie a backward op to its forward op. `grad` tells whether autograd was recording.
+    `note` says what is special about it: `cast by autocast`, `recomputed by checkpointing`."""
 
     index: int
     name: str
@@ -145,6 +168,7 @@ class Op:
     rng: int | None = None
     optimizer: OptimizerCall | None = None
     optimizer_index: int = -1
+    note: str = ""
 
     @property
     def kind(self) -> str:
@@ -188,6 +212,19 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Content that was let go to stay within the budget: bytes `start` to `stop` of a storage at a version. `crc` is their
+    CRC-32, by which the ops run again are checked; None where it is not known (an op of a step that is not kept wrote
+    them, or nothing had written them yet)."""
+
+    storage: int
+    version: int
+    start: int
+    stop: int
+    crc: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A name for a Value. `kind`: parameter, gradient, loss, prediction, input, target, module (a module's output),
     state (of an optimizer), variable (of the user's program), buffer."""
@@ -213,6 +250,7 @@ class Step:
     names: tuple[Name, ...] = ()
     threads: int = 1
     notes: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     def op(self, index: int) -> Op:
         return self.ops[index - self.first]

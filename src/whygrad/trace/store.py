@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +14,7 @@ import numpy as np
 
 from whygrad.errors import StepNotKept, ValueDropped
 from whygrad.trace.history import History
-from whygrad.trace.model import UNWRITTEN, Chunk, Op, RunInfo, Step, StepInfo, Value
+from whygrad.trace.model import UNWRITTEN, Chunk, Dropped, Op, RunInfo, Step, StepInfo, Value
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +46,8 @@ class StepSource(Protocol):
 
 @dataclass
 class Trace:
-    """`index` lists all steps in order, kept or not."""
+    """`index` lists all steps in order, kept or not. `recover`, where it is set, gives the bytes of memory that was let go
+    when a step was recorded, or raises ValueDropped."""
 
     info: RunInfo
     index: list[StepInfo]
@@ -54,6 +55,7 @@ class Trace:
     source: StepSource
     _steps: dict[int, Step] = field(default_factory=dict[int, Step])
     _chunks: dict[tuple[int, int], Array | None] = field(default_factory=dict[tuple[int, int], "Array | None"])
+    recover: Callable[[Step, Dropped], Array] | None = None
 
     def step(self, number: int) -> Step:
         """Step `number`. Raises StepNotKept, naming the option that would keep it."""
@@ -102,6 +104,14 @@ class Trace:
 
         Raises ValueDropped when the memory was uninitialised or not kept.
         """
+        dtype = numpy_dtype(value.dtype)
+        strides = tuple(s * dtype.itemsize for s in value.stride)
+        let_go = self.recovered(step, value)
+        if let_go is not None:
+            start, stop = value.extent()
+            window = let_go[0][start * dtype.itemsize - let_go[1] : stop * dtype.itemsize - let_go[1]]
+            seen = np.lib.stride_tricks.as_strided(window.view(dtype), value.shape, strides, writeable=False)
+            return _negated(seen, value) if value.form in ("conj", "neg") else seen
         chunk = chunk_of(step, value)
         data = self.chunk(step.number, chunk) if chunk is not None else None
         if chunk is None or data is None:
@@ -109,11 +119,29 @@ class Trace:
                 f"value {value.id} of step {step.number} has no recorded numbers: its memory was uninitialised when it was "
                 "seen, or lies on a device that keeps none (meta)."
             )
-        dtype = numpy_dtype(value.dtype)
         typed = data.view(dtype)
         start = value.offset - chunk.start
-        strides = tuple(s * dtype.itemsize for s in value.stride)
-        return np.lib.stride_tricks.as_strided(typed[start:], value.shape, strides, writeable=False)
+        seen = np.lib.stride_tricks.as_strided(typed[start:], value.shape, strides, writeable=False)
+        return _negated(seen, value) if value.form in ("conj", "neg") else seen
+
+    def recovered(self, step: Step, value: Value) -> tuple[Array, int] | None:
+        """The bytes of a Value's memory where that was let go, and the place of the first in its storage; None where it was
+        not. Raises ValueDropped."""
+        dropped = dropped_of(step, value)
+        if dropped is None:
+            return None
+        size = numpy_dtype(value.dtype).itemsize
+        start, stop = value.extent()
+        if self.recover is None or not dropped.start <= start * size <= stop * size <= dropped.stop:
+            raise ValueDropped(self.why_let_go(step))
+        return self.recover(step, dropped), dropped.start
+
+    def why_let_go(self, step: Step) -> str:
+        """One sentence: why numbers of a kept step are not there, and what would keep them."""
+        return (
+            f"step {step.number} needed more than the budget of {self.info.budget:,} bytes, and these numbers were let go. "
+            "Record with a larger --budget to keep them."
+        )
 
     def chunk(self, step: int, chunk: Chunk) -> Array | None:
         """Bytes of a chunk, read once."""
@@ -124,6 +152,21 @@ class Trace:
 
 
 _by_memory: dict[int, tuple[Step, dict[tuple[int, int, str], list[Chunk]]]] = {}
+
+
+_let_go: dict[int, tuple[Step, dict[tuple[int, int], Dropped]]] = {}
+
+
+def dropped_of(step: Step, value: Value) -> Dropped | None:
+    """What was let go of a Value's memory, None for one whose numbers were kept."""
+    if not step.dropped:
+        return None
+    known = _let_go.get(id(step))
+    if known is None or known[0] is not step:
+        if len(_let_go) > 64:
+            _let_go.clear()
+        known = _let_go[id(step)] = (step, {(each.storage, each.version): each for each in step.dropped})
+    return known[1].get((value.storage, value.version))
 
 
 def chunk_of(step: Step, value: Value) -> Chunk | None:
@@ -141,6 +184,14 @@ def chunk_of(step: Step, value: Value) -> Chunk | None:
         if chunk.start <= start and stop <= chunk.stop:
             return chunk
     return None
+
+
+def _negated(memory: Array, value: Value) -> Array:
+    """What a tensor with torch's conjugate or negative bit shows of its memory."""
+    shown = memory.copy()
+    parts = shown[..., 1] if value.form == "conj" else shown
+    np.negative(parts, out=parts)
+    return shown
 
 
 @lru_cache(maxsize=64)
