@@ -17,7 +17,7 @@ or-say-why = || { tail -n 25 $(LOG) >&2; echo "whygrad: the set-up failed; all o
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench docs figures lessons clean
+.PHONY: help demo test lint format bench coverage docs figures lessons clean
 
 help:  ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -40,6 +40,10 @@ format: $(VENV)/.stamp-dev  ## put the format right, and what ruff can mend
 bench: $(VENV)/.stamp-bench  ## whygrad and its peers side by side
 	@test -d benchmarks || { echo "whygrad: this checkout has no benchmarks/ yet" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks
+
+coverage: $(VENV)/.stamp-dev  ## how much of PyTorch is explained: docs/coverage.md
+	@test -d benchmarks || { echo "whygrad: this checkout has no benchmarks/ yet" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks coverage --write >/dev/null
 
 docs: $(VENV)/.stamp-dev  ## run the blocks of README.md and docs/, and write their output again
 	@$(BIN)/python tools/docs.py

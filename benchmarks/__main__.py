@@ -1,4 +1,7 @@
-"""`python -m benchmarks [record|verdicts|orders|all] [--quick] [--write]`: figures in markdown."""
+"""`python -m benchmarks [record|verdicts|orders|models|all] [--quick] [--write]`: figures in markdown.
+
+`python -m benchmarks coverage [--only REGEX] [--dtype NAME] [--quick] [--write]`: how much of PyTorch is explained.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("record", "verdicts", "orders")
+COVERAGE = ROOT / "docs" / "coverage.md"
+PARTS = ("record", "verdicts", "orders", "models")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print what was asked for; with --write also put it into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=[*PARTS, "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=[*PARTS, "all", "coverage"])
     parser.add_argument("--quick", action="store_true", help="fewer rounds and samples: under a minute for each part")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name} (needs all)")
+    parser.add_argument("--only", default="", metavar="REGEX", help="coverage: the cases whose suite/name has it")
+    parser.add_argument("--dtype", action="append", metavar="NAME", help="coverage: float32, …; may be given again")
     options = parser.parse_args(argv)
+    if options.what == "coverage":
+        _coverage(options)
+        return
     if options.write and options.what != "all":
         parser.error("--write needs all: the page holds every figure, measured together")
     parts = PARTS if options.what == "all" else (options.what,)
@@ -40,6 +49,19 @@ def page(text: str, quick: bool) -> str:
     return "\n\n".join(["# Benchmarks", intro, measured_on(), text]) + "\n"
 
 
+def _coverage(options: argparse.Namespace) -> None:
+    """Print what is covered; with --write put it into docs/coverage.md, which needs every case."""
+    from benchmarks import coverage
+    from benchmarks.report import measured_on
+
+    outcomes = coverage.measure(options.only, options.dtype or coverage.coverage_ops.DTYPES, options.quick)
+    text = coverage.report(outcomes, options.quick)
+    print(text)
+    if options.write and not (options.only or options.dtype):
+        intro = "Written by `make coverage`; nothing on this page is typed in."
+        COVERAGE.write_text("\n\n".join(["# Coverage", intro, measured_on(), text]) + "\n", encoding="utf-8")
+
+
 def _part(name: str, quick: bool) -> str:
     if name == "record":
         from benchmarks import record
@@ -49,6 +71,10 @@ def _part(name: str, quick: bool) -> str:
         from benchmarks import verdicts
 
         return verdicts.report(quick)
+    if name == "models":
+        from benchmarks import models
+
+        return models.report(quick)
     return _orders(quick)
 
 

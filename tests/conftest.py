@@ -22,6 +22,14 @@ settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True
 settings.load_profile("dev")  # `--hypothesis-profile=ci` on the command line comes later and wins
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What whygrad finds out about kernels goes into a folder of this session, and not into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHYGRAD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def one_thread_fixed_seeds() -> Iterator[None]:
     """One torch thread and fixed seeds for each test; afterwards, all the global state a test may turn.
