@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from whygrad.explain.check import Checked
-from whygrad.rules.expr import Expr
+from whygrad.rules.expr import Dot, Expr, sums
 from whygrad.trace.model import Phase, Source
 
 Role: TypeAlias = Literal[
@@ -61,8 +61,8 @@ class SumInfo:
 class Derivation:
     """Why a scalar is what it is. `value` is exact in a Python float (or int, bool). `label` is the short name used inside
     equations (`∂loss/∂prediction`, `lr`). `equation`'s `Var(k)` is `operands[k]`; for a long sum `sum` tells which terms
-    stand in `operands`. `via` lists ops that only moved the number; `more` is True where operands exist but the asked
-    depth ended."""
+    stand in `operands`, `more_sums` for the equation's other ones. `via` lists ops that only moved the number; `more` is
+    True where operands exist but the asked depth ended."""
 
     address: str
     label: str
@@ -77,6 +77,7 @@ class Derivation:
     rounding: Rounding | None = None
     operands: tuple[Derivation, ...] = ()
     sum: SumInfo | None = None
+    more_sums: tuple[SumInfo, ...] = ()
     source: Source | None = None
     module: str = ""
     gradient_of: str = ""
@@ -85,3 +86,10 @@ class Derivation:
     more: bool = False
     note: str = ""
     evaluation: Checked | None = None
+
+    def sum_of(self, dot: Dot) -> SumInfo | None:
+        """What is known of one sum of the equation; None where nothing is."""
+        infos = (self.sum, *self.more_sums)
+        dots = [] if self.equation is None else sums(self.equation)
+        place = next((k for k, each in enumerate(dots) if each is dot), 0)
+        return infos[place] if place < len(infos) else None

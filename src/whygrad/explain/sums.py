@@ -11,17 +11,18 @@ from whygrad.explain.derivation import SumInfo, Term
 from whygrad.explain.evaluate import mapped_terms
 from whygrad.explain.exact_sums import product_sum
 from whygrad.explain.places import HyperPlace, Made, Operands, Place, key_of
-from whygrad.rules.expr import Dot, walk
+from whygrad.rules.expr import Dot, sums
 
 TERMS = 3
 
 
-def shorten(checked: Checked, made: Made, where: Place, operands: Operands) -> SumInfo | None:
-    """What a long sum comes down to; the factors of its largest terms join `operands`. None when there is no sum."""
-    dots = [n for n in walk(checked.expr) if isinstance(n, Dot)]
-    if not dots:
-        return None
-    dot = dots[0]
+def shorten(checked: Checked, made: Made, where: Place, operands: Operands) -> tuple[SumInfo, ...]:
+    """What each long sum of an equation comes down to, in the order of `sums`; the factors of their largest terms join
+    `operands`."""
+    return tuple(_one(dot, checked, made, where, operands) for dot in sums(checked.expr))
+
+
+def _one(dot: Dot, checked: Checked, made: Made, where: Place, operands: Operands) -> SumInfo:
     a = checked.inputs.series(dot.a.operand, dot.a.indices)
     b = None if dot.b is None else checked.inputs.series(dot.b.operand, dot.b.indices)
     products = (a if b is None else a * b) if dot.term is None else mapped_terms(dot, checked.inputs)

@@ -98,7 +98,7 @@ class Explainer:
             return self._leaf(place)
         node, operands = known
         if depth <= 0:
-            return replace(node, operands=(), sum=None, equation=None, more=bool(operands))
+            return replace(node, operands=(), sum=None, more_sums=(), equation=None, more=bool(operands))
         inner = tuple(
             hyperparameter(each)
             if isinstance(each, HyperPlace)
@@ -181,9 +181,12 @@ class Explainer:
             else Place(world, step, step.values[key[0]], key[1])
             for key in checked.call.operands
         ]
-        info = shorten(checked, found.made, found.where, operands)
+        sums = shorten(checked, found.made, found.where, operands)
         rounded = None if verdict.kind == "differs" else rounding(checked)
-        node = replace(bare, equation=checked.expr, verdict=verdict, rounding=rounded, sum=info, evaluation=checked)
+        node = replace(
+            bare, equation=checked.expr, verdict=verdict, rounding=rounded, sum=next(iter(sums), None), more_sums=sums[1:],
+            evaluation=checked,
+        )  # fmt: skip
         return node, [self._outermost(each) for each in operands]
 
     def _outermost(self, place: Place | HyperPlace) -> Place | HyperPlace:

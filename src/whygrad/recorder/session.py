@@ -112,6 +112,8 @@ class Session(LeafTape):
                 self._close(self._update_end, complete=True)
             if self.events and (self._grad_op or self.number == 0):
                 # An interrupted step, or a program that only went forward; what merely followed the last step is not kept.
+                if self._had_backward and not self._updated:
+                    self._take_grads()
                 self._close(self.index, complete=False)
 
     # ---- what the tape tells

@@ -196,6 +196,11 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return ()
 
 
+def sums(expr: Expr) -> list[Dot]:
+    """The sums of an equation, in the order of `walk`; one that occurs again counts once."""
+    return list({id(node): node for node in walk(expr) if isinstance(node, Dot)}.values())
+
+
 def walk(expr: Expr) -> list[Expr]:
     """The expression and everything in it, outermost first."""
     found = [expr]

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from whygrad.explain.contributions import Contributions
-from whygrad.explain.derivation import Derivation, Role, Verdict
+from whygrad.explain.derivation import Derivation, Role, SumInfo, Verdict
 from whygrad.floats import FORMATS
 from whygrad.trace.model import Source
 from whygrad.view.contributions import sentences, to_dicts
@@ -225,7 +225,8 @@ def to_dict(d: Derivation, parts: tuple[Contributions, ...] = ()) -> dict[str, A
         "equation": _equation(d),
         "rounding": _rounding(d),
         "verdict": _verdict_dict(d.verdict),
-        "sum": _sum(d),
+        "sum": _sum(d.sum),
+        "more_sums": [_sum(each) for each in d.more_sums],
         "note": d.note or None,
         "more": d.more,
         "operands": [to_dict(operand) for operand in d.operands],
@@ -258,16 +259,16 @@ def _rounding(d: Derivation) -> dict[str, Any] | None:
     return {"exact_result": d.rounding.exact_result, "ulp": ulp, "complete": d.rounding.exact}
 
 
-def _sum(d: Derivation) -> dict[str, Any] | None:
-    if d.sum is None:
+def _sum(info: SumInfo | None) -> dict[str, Any] | None:
+    if info is None:
         return None
-    terms = [{"place": t.place, "operands": list(t.factors), "product": _finite(t.product)} for t in d.sum.terms]
+    terms = [{"place": t.place, "operands": list(t.factors), "product": _finite(t.product)} for t in info.terms]
     return {
-        "count": d.sum.count,
+        "count": info.count,
         "terms": terms,
-        "rest": _finite(d.sum.rest),
-        "rest_count": d.sum.rest_count,
-        "init": d.sum.init,
+        "rest": _finite(info.rest),
+        "rest_count": info.rest_count,
+        "init": info.init,
     }
 
 

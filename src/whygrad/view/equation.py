@@ -309,7 +309,7 @@ def _outside_brackets(text: str) -> str:
 
 
 def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
-    info = derivation.sum
+    info = derivation.sum_of(dot)
     if info is None or not info.terms:
         labels = ["aᵢ"] if dot.b is None else ["aᵢ", "bᵢ"]
         labels += [f"{letter}ᵢ" for letter in "cdef"[: len(dot.more)]]
@@ -362,7 +362,7 @@ def _running(labels: list[str]) -> str:
 
 
 def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
-    info = derivation.sum
+    info = derivation.sum_of(dot)
     if info is None or not info.terms:
         return Piece(f"(sum of {len(dot.a)} terms)")
     parts = [

@@ -81,9 +81,10 @@ def _check(derivation: Derivation) -> None:
         raise OpaqueError(
             f"no equation for {derivation.address}: {derivation.op or 'it'} {why}. Ask one of its operands."
         )
-    info = derivation.sum
-    if info is None or not info.rest_count:
+    shortened = [each for each in (derivation.sum, *derivation.more_sums) if each is not None and each.rest_count]
+    if not shortened:
         return
+    info = max(shortened, key=lambda each: each.count)
     if derivation.evaluation is None or info.count > MOST_TERMS:
         raise OpaqueError(
             f"{derivation.address} sums {info.count} terms and this answer holds only {len(info.terms)} "
@@ -95,7 +96,7 @@ def _sources(derivation: Derivation) -> Iterator[str | OpaqueError]:
     """Programs, plainest first; an error in place of one that cannot be written."""
     equation = derivation.equation
     assert equation is not None
-    if derivation.sum is None or not derivation.sum.rest_count:
+    if not any(each is not None and each.rest_count for each in (derivation.sum, *derivation.more_sums)):
         for way in _ways(derivation, equation):
             yield _written(Program(derivation, way, short_sum))
     for way in _as_found(derivation, equation):

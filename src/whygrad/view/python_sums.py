@@ -48,7 +48,7 @@ class _Terms:
 
 def short_sum(program: Program, dot: Dot) -> str:
     """A sum all of whose terms are operands, as one expression. Raises OpaqueError where they are not."""
-    info, way = program.derivation.sum, program.way
+    info, way = program.derivation.sum_of(dot), program.way
     if info is None or not info.terms:
         raise OpaqueError(
             f"the answer for {program.derivation.address} does not hold the terms of its sum; ask its operands"
@@ -144,7 +144,7 @@ def _define(program: Program, dot: Dot, series: list[Series], arrays: list[Array
 
 def _labels(program: Program, dot: Dot, count: int) -> list[str]:
     """`fc1.output[3,i]` for each series; empty where the shown terms are another sum's."""
-    info, operands = program.derivation.sum, program.derivation.operands
+    info, operands = program.derivation.sum_of(dot), program.derivation.operands
     if info is None or not info.terms or info.count != len(dot.a) or len(info.terms[0].factors) != count:
         return []
     return [
