@@ -33,3 +33,14 @@ def test_two_sums_of_one_equation_are_not_mixed_up() -> None:
             assert answer.evaluation.inputs.series(dot.a.operand, dot.a.indices)[term.place] == first.value
     assert len(answer.operands) > 6
     assert "more term" in numeric(answer)
+
+
+def test_a_sum_of_millions_is_not_written_out() -> None:
+    x = torch.ones(1 << 21)
+    with whygrad.record(steps="all") as run:
+        y = (x * 2).sum()
+    answer = run.why(y)
+    assert answer.value == 1 << 22
+    assert answer.verdict.kind == "opaque"
+    assert "2,097,152 terms" in answer.verdict.reason
+    assert "replayed" in answer.verdict.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +16,8 @@ from whygrad.floats.summation import Chain, Order
 from whygrad.rules.call import Hyper, Index, OpCall
 from whygrad.rules.expr import Dot, Drawn, Expr, walk
 from whygrad.rules.foreach import element_op
-from whygrad.rules.orders import KernelCall, candidates
-from whygrad.rules.registry import Rule, Unruled, find_rule
+from whygrad.rules.orders import KernelCall, candidates, expected
+from whygrad.rules.registry import Rule, TooLong, Unruled, find_rule
 from whygrad.trace.model import Op, Ref, Step, Value
 from whygrad.trace.store import Trace
 
@@ -102,6 +103,7 @@ class Checker:
         rule = find_rule(op.name, position, call.is_complex)
         if rule is None:
             return None
+        _written_out(step, op, output)
         try:
             expr = rule.function(call, index)
         except (Unruled, ValueDropped):
@@ -136,10 +138,9 @@ class Checker:
         """The orders of summation that may be tried on an element. Of a dozen orders one gives its bits by luck, so other
         elements decide, and the asked one has no say: where the order expected of each is right for all neighbours, it is
         the expected one; else what fits most of its row's neighbours, or of its column's."""
-        possible = _possible(call, expr, index)
         beside, below = _neighbours(index, output.shape)
-        if len(possible) < 2 or not (beside or below):
-            return possible
+        if not (beside or below):
+            return _possible(call, expr, index)
         recorded = self.trace.content(call.step, output)
         trial = _Trial(number_format(output.dtype), width)
         near = (beside or below)[:4]
@@ -147,7 +148,10 @@ class Checker:
         if key not in self._as_expected:
             self._as_expected[key] = all(self._first_fits(call, rule, at, trial, float(recorded[at])) for at in near)
         if self._as_expected[key]:
-            return possible[:1]
+            return _expected(call, expr, index)
+        possible = _possible(call, expr, index)
+        if len(possible) < 2:
+            return possible
         fitting: list[Order | int] = []
         for group in (beside, below):
             samples = [(*self._sample(call, rule, at), float(recorded[at])) for at in group]
@@ -158,8 +162,8 @@ class Checker:
 
     def _first_fits(self, call: OpCall, rule: Rule, at: Index, trial: _Trial, recorded: float) -> bool:
         expr, inputs = self._sample(call, rule, at)
-        possible = _possible(call, expr, at)
-        return not possible or trial.gives(expr, inputs, recorded, possible[0])
+        first = _expected(call, expr, at)
+        return not first or trial.gives(expr, inputs, recorded, first[0])
 
     def _fits(self, call: OpCall, rule: Rule, output: Value, width: NumberFormat) -> Fits:
         trial, recorded = _Trial(number_format(output.dtype), width), self.trace.content(call.step, output)
@@ -178,12 +182,36 @@ class Checker:
         return expr, self._inputs(other)
 
 
+_REDUCTIONS = re.compile(
+    r"aten\.(nan)?(sum|mean|prod|dot|vdot|norm|linalg_vector_norm|logsumexp|var|std|\w+_loss|\w+_cross_entropy\w*)(_mean)?"
+)
+MOST_TERMS = 1 << 20
+
+
+def _written_out(step: Step, op: Op, output: Value) -> None:
+    """Raises TooLong for a sum of more than `MOST_TERMS` terms: its index arrays alone would take as long as the op a
+    hundred times over."""
+    if not _REDUCTIONS.fullmatch(op.kind):
+        return
+    most = max((step.values[ref].numel for ref in op.refs()), default=0) // max(output.numel, 1)
+    if most > MOST_TERMS:
+        raise TooLong(f"it adds up {most:,} terms, and sums of more than {MOST_TERMS:,} are not written out")
+
+
 def _possible(call: OpCall, expr: Expr, index: Index) -> Orders:
     """The orders that an equation's sums may have: their own, or those of the op."""
     own = max((len(node.orders) for node in walk(expr) if isinstance(node, Dot)), default=0)
     if own or call.is_complex:
         return tuple(range(own))
     return candidates(kernel_call(call, index))
+
+
+def _expected(call: OpCall, expr: Expr, index: Index) -> Orders:
+    """The first of the possible orders; empty where there is none."""
+    if call.is_complex or any(isinstance(node, Dot) and node.orders for node in walk(expr)):
+        return _possible(call, expr, index)[:1]
+    first = expected(kernel_call(call, index))
+    return () if first is None else (first,)
 
 
 def position_of(op: Op, value: int) -> int:

@@ -16,6 +16,10 @@ class Unruled(Exception):
     """A rule does not cover this call of its op: the op is opaque here, for the reason given."""
 
 
+class TooLong(Unruled):
+    """A sum of so many terms that it is not written out."""
+
+
 RuleFunction = Callable[[OpCall, Index], Expr]
 Rounds = Literal["once", "each", "either", "float16", "bfloat16", "double"]
 
@@ -50,7 +54,7 @@ _MODULES = (
     "reductions_norms", "upsampling_grid",
     "complex_parts", "complex_numbers", "fourier", "linalg_triangular", "linalg_lu", "linalg_complex", "linalg_eigen",
     "linalg_products",
-    "foreach", "fused", "sparse", "amp",
+    "foreach", "fused", "sparse", "sparse_compressed", "amp", "histograms",
     "convolution",
     "norms_layer", "norms_batch", "norms_batch_backward", "norms_group", "norms_weight", "norms_statistics", "attention",
 )  # fmt: skip

@@ -16,7 +16,7 @@ from whygrad.explain.replay import UNINITIALISED
 from whygrad.floats import FORMATS, number_format, round_to, ulp_distance
 from whygrad.rules.call import OpCall
 from whygrad.rules.expr import Num
-from whygrad.rules.registry import Rule, Unruled
+from whygrad.rules.registry import Rule, TooLong, Unruled
 
 DEEPEST = 5
 _LUCK = 1 / 16
@@ -73,6 +73,8 @@ def answer(tracks: Tracks, made: Made, where: Place, level: int = 0) -> Answer:
     try:
         checked = where.world.checker.check(made.step, made.op, made.value, made.index, constants)
         reason = f"no rule for {made.op.kind}"
+    except TooLong as error:
+        return Answer(None, made, where, reason=f"no equation for {made.op.kind}: {error}")
     except Unruled as error:
         checked, reason = None, f"no rule for {made.op.kind}: {error}"
     if checked is not None:
