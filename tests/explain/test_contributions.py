@@ -107,6 +107,22 @@ def test_a_tied_weight_has_a_path_for_each_use() -> None:
     assert by(why.contributions, "example").total == pytest.approx(why.value, rel=1e-5)
 
 
+def test_a_clipped_gradient_divides_as_it_did_before_it_was_clipped(
+    data: tuple[Net, torch.Tensor, torch.Tensor],
+) -> None:
+    model, x, y = data
+    with whygrad.record(steps="all") as run:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        nn.functional.mse_loss(model(x), y).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.step()
+    why = run.why("second.weight[2,3].grad@0")
+    found = by(why.contributions, "example")
+    assert found.total == pytest.approx(why.value, rel=1e-5)
+    before = by(run.why("second.weight.unclipped[2,3].grad@0").contributions, "example")
+    assert found.cancellation == pytest.approx(before.cancellation, rel=1e-5)
+
+
 def test_rows_of_one_sequence_are_one_example() -> None:
     torch.manual_seed(0)
     model = nn.Linear(3, 2)

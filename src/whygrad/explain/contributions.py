@@ -164,7 +164,7 @@ class _Splitter:
         """The next sum above, through ops that only scale a gradient; None where there is no such sum."""
         made, _, where = self.tracks.follow(term.place)
         for _ in range(32):
-            if not isinstance(made, Made) or made.op.phase != "backward":
+            if not isinstance(made, Made):
                 return None
             found = where.world.checker.equation(made.step, made.op, made.value, made.index)
             if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whygrad.explain.addresses import Naming, step_text
+from whygrad.explain.addresses import Naming, element_text, step_text
 from whygrad.explain.derivation import Role
 from whygrad.explain.places import Place, Tracks, World
 
@@ -37,7 +37,7 @@ def _nameless(place: Place, address: str) -> tuple[str, Role, str, str]:
     world = place.world
     label = address.partition("@")[0]
     if world.outer is None:
-        return address, "activation", label, ""
+        return address, "activation", _known_output(place) or label, ""
     head, bracket, index = label.partition("[")
     label = f"{inside_name(world, head)}{bracket}{index}"
     inside = f"{label}{step_text(place.step.number)}"
@@ -49,6 +49,28 @@ def _nameless(place: Place, address: str) -> tuple[str, Role, str, str]:
         where = naming.element(place.value, place.index) if place.value.numel > 1 else ""
         return inside, "parameter", f"{world.prefix}{where}′", ""
     return inside, "state", label, ""
+
+
+_OUTPUTS = {
+    "native_layer_norm": ("mean", "rstd"), "native_group_norm": ("mean", "rstd"), "native_batch_norm": ("mean", "invstd"),
+    "_native_batch_norm_legit": ("mean", "invstd"), "_native_batch_norm_legit_functional": ("mean", "invstd"),
+    "_scaled_dot_product_flash_attention_for_cpu": ("logsumexp",), "max_pool2d_with_indices": ("indices",),
+    "nll_loss_forward": ("total_weight",),
+}  # fmt: skip
+"""What an op returns besides its result, as torch's schema and documentation call it."""
+
+
+def _known_output(place: Place) -> str:
+    """`mean[3]` for what a norm keeps of its input; empty for other numbers."""
+    value, step = place.value, place.step
+    if not step.first <= value.version < step.last:
+        return ""
+    op = step.op(value.version)
+    names = _OUTPUTS.get(op.kind.removeprefix("aten."), ())
+    for name, output in zip(names, op.outputs[1:], strict=False):
+        if output is not None and step.values[output].storage == value.storage:
+            return name + (element_text(value, place.index) if value.numel > 1 else "")
+    return ""
 
 
 def inside_name(world: World, head: str) -> str:
