@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks import coverage_modules, coverage_ops, coverage_optim
 from benchmarks.coverage_ask import Case, Outcome, Plan
 from benchmarks.coverage_pool import run_all
-from benchmarks.coverage_report import BARS, page
+from benchmarks.coverage_report import page
 
 PLAN = Plan()
 QUICK = Plan(samples=1, values=16, scalars=1)
@@ -39,4 +39,4 @@ def report(outcomes: Sequence[Outcome], quick: bool = False) -> str:
         "that does not come near. *Differs*: not even the replay agrees. Cells: same bits/replayed/opaque/differs in percent; "
         "`100`: all are the same bits; `–`: nothing was computed (a view)."
     )
-    return "\n\n".join([asked, "To be reached: " + BARS, page(outcomes)])
+    return "\n\n".join([asked, page(outcomes)])

@@ -73,6 +73,7 @@ class Outcome:
     errors: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     worst: dict[str, int] = field(default_factory=dict[str, int])
+    seconds: float = 0.0
 
     def add(self, op: str, dtype: str, kind: str, reason: str = "") -> None:
         """Count one answer about a number that `op` made."""

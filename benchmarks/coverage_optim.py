@@ -21,7 +21,8 @@ def database() -> dict[str, Any]:
     """The OptimizerInfos by name."""
     from torch.testing._internal.common_optimizers import optim_db
 
-    return {info.optim_cls.__name__: info for info in optim_db}
+    infos: list[Any] = list(optim_db)
+    return {info.optim_cls.__name__: info for info in infos}
 
 
 def forms(info: Any) -> list[tuple[str, dict[str, bool]]]:

@@ -23,10 +23,13 @@ def run(case: Case, plan: Plan) -> Outcome:
     from benchmarks import coverage_modules, coverage_ops, coverage_optim
 
     suites: dict[str, Any] = {"ops": coverage_ops, "modules": coverage_modules, "optimizers": coverage_optim}
+    start = time.monotonic()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return suites[case.suite].run(case, plan)
+            outcome: Outcome = suites[case.suite].run(case, plan)
+            outcome.seconds = time.monotonic() - start
+            return outcome
     except Exception as error:
         return failed(case, f"{said(error)}")
 

@@ -8,39 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from benchmarks.coverage_ask import KINDS, Outcome
+from benchmarks.coverage_bars import bars_table, by_name, counted, exceptions, why_left_out
 from benchmarks.coverage_ops import DTYPES
 from benchmarks.report import Table, share
 
-BARS = (
-    "Over deterministic differentiable operators, each counted equally: replayed or better 100 %, not opaque ≥ 95 %, same bits "
-    "≥ 85 % in float32 and float64, ≥ 97 % in float16 and bfloat16; all optimizers not opaque."
+ON_SUMS = (
+    "A sum of several terms has the same bits only in an order of summation that its kernel's neighbouring elements, or the "
+    "kernel itself when it is asked with other numbers, speak for. Fourier transforms are the one exception: their equation "
+    "is the exact sum, rounded once, and where it has the recorded bits no order was chosen at all."
 )
-DRAWS = "draws random numbers"
-EMPTY = "gives memory that nothing has written"
-WORK_ROWS = 60
-
-
-def why_left_out(outcomes: Iterable[Outcome]) -> str:
-    """Why an operator does not count as deterministic; empty where it does."""
-    each = list(outcomes)
-    if any(one.random for one in each):
-        return DRAWS
-    return EMPTY if any(one.unwritten for one in each) and not any(one.written for one in each) else ""
-
-
-def by_name(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-    """The outcomes of each operator, over its dtypes."""
-    found: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        found[outcome.case.name].append(outcome)
-    return dict(found)
-
-
-def counted(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Those over which the figures are taken: of deterministic, differentiable operators that computed something."""
-    named = by_name(outcomes)
-    left_out = {name for name, each in named.items() if why_left_out(each)}
-    return [o for each in named.values() for o in each if o.case.name not in left_out and o.differentiable and o.kinds]
 
 
 def summary_table(outcomes: Sequence[Outcome]) -> Table:
@@ -145,21 +121,6 @@ def replayed_table(outcomes: Sequence[Outcome]) -> Table:
     return Table(["ATen op", "scalars", "in", "asked by", "most ULP"], rows, numbers=(1, 4))
 
 
-def exceptions(outcomes: Sequence[Outcome]) -> str:
-    """Every operator that is opaque or differs somewhere, with the ATen ops it is about."""
-    lines: list[str] = []
-    for name, each in sorted(by_name(outcomes).items()):
-        found: Counter[tuple[str, str]] = Counter()
-        for outcome in each:
-            for (op, _, kind), count in outcome.ops.items():
-                if kind in ("opaque", "differs"):
-                    found[kind, op] += count
-        if found:
-            parts = ", ".join(f"{kind} `{op}` {count}" for (kind, op), count in found.most_common())
-            lines.append(f"- `{name}`: {parts}")
-    return "\n".join(lines) or "None."
-
-
 def _counted_lines(outcomes: Iterable[Outcome], pick: Callable[[Outcome], Counter[str]]) -> str:
     lines: dict[str, dict[str, None]] = defaultdict(dict)
     for outcome in outcomes:
@@ -180,34 +141,41 @@ def random_lines(outcomes: Iterable[Outcome]) -> str:
 
 def page(outcomes: Sequence[Outcome]) -> str:
     """All of it, in markdown."""
-    ops = [o for o in outcomes if o.case.suite == "ops"]
-    modules = [o for o in outcomes if o.case.suite == "modules"]
-    optimizers = [o for o in outcomes if o.case.suite == "optimizers"]
+    suites = {name: [o for o in outcomes if o.case.suite == name] for name in ("ops", "modules", "optimizers")}
+    ops, modules, optimizers = suites.values()
     errors = _counted_lines(outcomes, lambda o: o.errors)
     far = _counted_lines(outcomes, lambda o: Counter(dict.fromkeys((f"`{op}`" for op in o.far), 1)))
     parts = ["" if errors == "None." else "## Errors in whygrad\n\n" + errors]
+    parts += ["## What was to be reached", bars_table(outcomes).markdown()]
     for title, mine in (("Operators", ops), ("Modules", modules)):
         if mine:
             parts += [f"## {title}", summary_table(mine).markdown()]
     if optimizers:
         parts += ["## Optimizers", names_table(optimizers, "optimizer").markdown()]
-    parts += [
-        "## Where opaque and differing numbers come from",
-        work_table(outcomes).markdown(),
-        "Equations that do not come near their number (counted as opaque):",
-        far,
-        "## Where the equation does not give the last bit",
-        replayed_table(outcomes).markdown(),
-    ]
+    parts += ["## Exceptions", exceptions(outcomes)]
+    if any(o.kinds["opaque"] or o.kinds["differs"] for o in outcomes):
+        parts += [
+            "## Where opaque and differing numbers come from",
+            work_table(outcomes).markdown(),
+            "Equations that do not come near their number (counted as opaque):",
+            far,
+        ]
+    parts += ["## Where the equation does not give the last bit", ON_SUMS, replayed_table(outcomes).markdown()]
     for title, mine, head in (("Every operator", ops, "operator"), ("Every module", modules, "module")):
         if mine:
             parts += [f"## {title}", names_table(mine, head).markdown()]
     parts += [
-        "## Exceptions",
-        exceptions(outcomes),
+        "## Not counted",
         "Not deterministic, and not in the figures above:",
         random_lines(ops),
         "What the program itself raised, or its samples, with nothing recorded (skipped):",
         _counted_lines(outcomes, lambda o: o.skipped),
+        f"The slowest cases: {slowest(outcomes)}.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def slowest(outcomes: Sequence[Outcome], most: int = 5) -> str:
+    """The cases that took longest, with their seconds."""
+    found = sorted(outcomes, key=lambda o: -o.seconds)[:most]
+    return ", ".join(f"`{o.case.name}` ({o.case.dtype}) {o.seconds:.0f} s" for o in found)

@@ -11,9 +11,10 @@ import torch
 
 pytest.importorskip("expecttest")
 
-from benchmarks import coverage, coverage_ops, coverage_pool
+from benchmarks import coverage, coverage_bars, coverage_ops, coverage_pool
 from benchmarks.coverage_ask import Case, Outcome, Plan, ask, record
-from benchmarks.coverage_report import cell, counted, names_table, page, percent, summary_table, work_table
+from benchmarks.coverage_bars import Known, bars_table, counted, exceptions
+from benchmarks.coverage_report import cell, names_table, page, percent, summary_table, work_table
 from whygrad.explain import check
 from whygrad.rules.call import OpCall
 from whygrad.rules.expr import Bin, Expr, Num, Var
@@ -62,7 +63,7 @@ def test_a_rule_that_is_a_little_off_is_replayed(wrong_mul: dict[str, Expr]) -> 
 def test_a_wrong_rule_is_opaque_and_far(wrong_mul: dict[str, Expr]) -> None:
     outcome = asked(Bin("+", Var(0), Var(1)), wrong_mul)
     assert outcome.kinds == {"opaque": 2} and outcome.far == {"aten.mul.Tensor": 2}
-    assert "`aten.mul.Tensor`" in page([outcome]).split("do not come near")[-1]
+    assert "`aten.mul.Tensor`" in page([outcome]).split("do not come near their number")[-1]
 
 
 def test_an_error_in_whygrad_is_opaque_and_said_loudly(wrong_mul: dict[str, Expr], monkeypatch: Any) -> None:
@@ -128,6 +129,27 @@ def test_operators_count_equally_and_scalars_pooled() -> None:
     assert list(rows[1][2:]) == ["4", "25.0 %", "0 %", "75.0 %", "0 %"]
     assert list(work_table([one, many]).rows[0][:4]) == ["`aten.b`", "opaque", "3", "float32 3"]
     assert [row[-1] for row in names_table([one, many, unasked], "operator").rows] == ["0/0/100/0", "100", "–"]
+
+
+def test_bars_that_are_not_reached_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = (Outcome(Case("ops", name, "float32"), differentiable=True) for name in ("good", "bad"))
+    good.add("aten.a.default", "float32", "same bits")
+    bad.add("aten.b.default", "float32", "opaque", "no rule")
+    assert [row[3:] for row in bars_table([good]).rows] == [
+        ["100 %", "yes"], ["100 %", "yes"], ["100 %", "yes"], ["0 %", "yes"],
+    ]  # fmt: skip
+    assert [row[4] for row in bars_table([good, bad]).rows] == ["**no**", "**no**", "**no**", "yes"]
+    assert "`aten.b.default`, 1 in `bad` (float32): **no reason is listed**" in exceptions([good, bad])
+    monkeypatch.setattr(coverage_bars, "EXCEPTIONS", {"aten.b": Known("it is a test", ("float32",))})
+    assert [row[3] for row in bars_table([good, bad]).rows] == ["100 %", "50.0 %", "50.0 %", "0 %"]
+    assert exceptions([good, bad]) == "- `aten.b.default`, 1 in `bad` (float32): it is a test"
+
+
+def test_an_exception_that_is_none_any_more_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = Outcome(Case("ops", "fine", "float32"), differentiable=True)
+    fine.add("aten.b.default", "float32", "same bits")
+    monkeypatch.setattr(coverage_bars, "EXCEPTIONS", {"aten.b": Known("it was"), "aten.c": Known("not asked")})
+    assert exceptions([fine]) == "- `aten.b` is listed as an exception, and is none any more."
 
 
 def test_a_share_is_whole_only_when_it_is() -> None:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,3 +59,15 @@ def test_a_mapped_sum() -> None:
     assert value == sum(
         (Fraction(x) - Fraction(y)) * Fraction(z) * Fraction(0.7) for x, y, z in zip(*map(list, tensors), strict=True)
     )
+
+
+@pytest.mark.parametrize("less", [0.0, 3.5, -700.0, 700.0, -2000.0])
+def test_sums_of_exponentials(less: float) -> None:
+    """Σ exp(aᵢ − c), also where the sum is so small or so large that it is not worked out in fixed point."""
+    a = np.array([0.1, -3.0, 3.5, 1e-300, -745.25])
+    places = np.arange(5)[:, None]
+    term = In("float32", Call("exp", (Bin("-", Var(0), Var(2)),)))
+    value = exact_value(Dot(Series(0, places), None, term=term), Inputs([less], [a]))
+    with mpmath.workdps(90):
+        exact = mpmath.fsum(mpmath.exp(mpmath.mpf(x) - less) for x in a.tolist())
+        assert abs(value - exact) <= abs(exact) * mpmath.mpf(10) ** -55

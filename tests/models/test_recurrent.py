@@ -13,9 +13,11 @@ from torch import nn
 
 import whygrad
 from benchmarks.models import ask
+from whygrad.explain.inside import lstm
 from whygrad.explain.replay import replay, scratch_of
 from whygrad.explain.tensors import threads
 from whygrad.explain.why import Explainer
+from whygrad.rules.registry import Unruled
 from whygrad.trace.model import Op, Step
 from whygrad.trace.store import Trace
 
@@ -90,8 +92,10 @@ def test_a_step_is_explained_and_unchanged(case: Case) -> None:
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), watched.parameters(), strict=True))
     assert not found.kinds["opaque"] and not found.kinds["differs"], found.reasons
     drawn = {"aten.bernoulli_.float", "aten.normal_.default", "aten.uniform_.default", "aten.randn.default"}
-    others = {op for op in found.ops.get("replayed", ()) if op not in drawn and not op.startswith(LAYER)}
-    assert not others or case.dtype == torch.float64, others
+    others = {op for op in found.ops.get("replayed", ()) if op not in drawn}
+    # In 16 bits the layer's matrices are multiplied in an order of their own; in float64 a tanh may be 1 ULP off.
+    unknown = {op for op in others if not op.startswith((LAYER, "aten.tanh"))}
+    assert not unknown and (not others or case.dtype != torch.float32), others
 
 
 @pytest.mark.parametrize("results", ["output", "last", "both"])
@@ -119,7 +123,32 @@ def test_steps_in_time_lead_to_every_element_of_a_layer(options: dict[str, Any],
                 answer = explainer.explain(explainer.at(step.number, value, tuple(map(rng.randrange, value.shape))), 0)
                 assert answer.verdict.kind in ("same bits", "replayed"), (op.name, number, answer.verdict)
                 assert "steps in time" in answer.verdict.how, (op.name, number, answer.verdict)
-                assert dtype != torch.float32 or (answer.verdict.ulp or 0) <= 64, (op.name, number, answer.verdict)
+                assert dtype != torch.float32 or answer.verdict.kind == "same bits", (op.name, number, answer.verdict)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("length", "batch", "hidden"), [(1, 1, 5), (3, 1, 33), (4, 3, 16), (2, 5, 130)])
+def test_steps_in_time_give_all_bits_of_a_layer(length: int, batch: int, hidden: int, reverse: bool) -> None:
+    with threads(1), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        x, start = torch.randn(length, batch, INPUTS), (torch.randn(batch, hidden), torch.randn(batch, hidden))
+        weights = torch.randn(4 * hidden, INPUTS), torch.randn(4 * hidden, hidden) / hidden**0.5
+        biases = torch.randn(4 * hidden), torch.randn(4 * hidden)
+        call = (x, *weights, *biases, *start)
+        made = torch.ops.aten.mkldnn_rnn_layer(*call, reverse, [], 2, hidden, 1, True, False, False, True)
+        own = lstm.layer(*call, reverse, [], 2, hidden, 1, True, False, False, True)
+        assert all(torch.equal(one, other) for one, other in zip(own, made, strict=False))
+        grads = [torch.randn_like(each) for each in made[:3]]
+        rest = (reverse, 2, hidden, 1, True, True, False, [], False, made[3])
+        found = torch.ops.aten.mkldnn_rnn_layer_backward(*call, *made[:3], *grads, *rest)
+        own = lstm.layer_backward(*call, *made[:3], *grads, *rest)
+        assert [torch.equal(one, other) for one, other in zip(own, found, strict=True)] == [True] * 7
+
+
+def test_a_layer_of_another_kind_is_not_covered() -> None:
+    x = torch.zeros(1, 1, 1)
+    with pytest.raises(Unruled, match="another kind than LSTM"):
+        lstm.layer(*[x] * 7, False, [], 3, 1, 1, True, False, False, True)
 
 
 def test_the_kernels_own_memory_is_no_number_of_the_program() -> None:

@@ -17,7 +17,7 @@ import torch
 from whygrad.floats.formats import number_format
 from whygrad.floats.summation import Chain, Lanes, Order, Tree, evaluate
 from whygrad.floats.summation_reveal import masks, meeting_sizes, reveal
-from whygrad.rules.orders import KernelCall, Sample, candidates, find, find_shared, gives
+from whygrad.rules.orders import KernelCall, Sample, candidates, expected, find, find_shared, gives
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 NARROW = ("float16", "bfloat16")
@@ -255,6 +255,17 @@ def test_several_elements_tell_orders_apart_that_one_does_not() -> None:
 
 def test_an_unknown_op_has_no_candidates() -> None:
     assert candidates(KernelCall("aten.convolution.default", "float32", ((1, 2),), ((2, 1),))) == ()
+    assert expected(KernelCall("aten.convolution.default", "float32", ((1, 2),), ((2, 1),))) is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("m", "k", "n"), SHAPES)
+def test_what_is_expected_is_the_first_candidate(dtype: str, m: int, k: int, n: int) -> None:
+    x, w = torch.zeros(m, k, dtype=getattr(torch, dtype)), torch.zeros(n, k, dtype=getattr(torch, dtype))
+    calls = [kernel_call("mm.default", (x, w.t()), (0, 0)), kernel_call("addmm.default", (w[:, 0], x, w.t()), (0, 0))]
+    calls += [kernel_call("sum.dim_IntList", (x,), (0,), (d,)) for d in (0, 1)]
+    calls += [kernel_call("mean.default", (x,)), kernel_call("_softmax.default", (x,), (0, 0), (1,))]
+    assert [expected(call) for call in calls] == [candidates(call)[0] for call in calls]
 
 
 def test_nan_and_the_sign_of_zero_count() -> None:

@@ -47,7 +47,7 @@ class LetGo:
 
     def crc(self, content: Tensor) -> int:
         """CRC-32 of the window in the bytes of the storage (1-D uint8, on the CPU)."""
-        return zlib.crc32(content[self.start : self.stop].numpy())
+        return zlib.crc32(content[self.start : self.stop].numpy().data)
 
 
 class Gone:
@@ -74,7 +74,18 @@ class Gone:
         """What stands for a tensor's memory, None where that was not let go."""
         if tensor.layout is not torch.strided:
             return None
-        return self.by_key.get(tensor.untyped_storage()._cdata)
+        try:
+            return self.by_key.get(tensor.untyped_storage()._cdata)
+        except NotImplementedError:  # a wrapper of torch.func, which has no memory
+            return None
+
+    def has_any(self, optimizer: Any) -> bool:
+        """Whether memory of an optimizer's parameters or of its state was let go; then its step must be recorded op by op."""
+        if not self.by_key:
+            return False
+        held: list[Any] = [p for group in optimizer.param_groups for p in group["params"]]
+        held += [each for state in optimizer.state.values() for each in state.values() if isinstance(each, Tensor)]
+        return any(self.of(each) is not None for each in held)
 
     def shown(self, tree: Any) -> Any:
         """An argument or result as events show it: tensors over memory that was let go replaced by stand-ins."""
@@ -98,7 +109,6 @@ class Gone:
             found = self.of(target)
             if found is not None and index not in found.prints:
                 found.prints[index] = found.crc(memory_of(target))
-
 
     def behind(self, tensor: Tensor) -> LetGo | None:
         """What a stand-in stands for, None for any other tensor."""

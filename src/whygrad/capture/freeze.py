@@ -127,6 +127,8 @@ class Freezer:
         kwargs = tuple((key, self._arg(arg, index)) for key, arg in (event.kwargs or {}).items())
         rng = self._value(event.rng, index) if event.rng is not None else None
         targets = [each for each in info.targets(event.args, event.kwargs) if each.layout is torch.strided]
+        if info.resizes and targets and isinstance(event.out, Tensor):
+            targets = [event.out]  # in its new shape
         written = [self._write(tensor, index) for tensor in targets]
         inputs = {t.untyped_storage()._cdata for t in _tensors((event.args, event.kwargs))}
         outputs: list[int | None] = []

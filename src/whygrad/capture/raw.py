@@ -76,20 +76,21 @@ def tensors_of(event: Any) -> list[Tensor]:
 def tensors_in(tree: Any) -> list[Tensor]:
     """Every tensor in nested arguments or results, and in what an optimizer's step was recorded by."""
     found: list[Tensor] = []
-
-    def walk(tree: Any) -> None:
-        if isinstance(tree, Tensor):
-            found.extend(parts(tree))
-        elif isinstance(tree, (list, tuple)):
-            for each in tree:  # pyright: ignore[reportUnknownVariableType]
-                walk(each)
-        elif isinstance(tree, RawOptimizerCall):
-            for _, params in tree.groups:
-                for p in params:
-                    walk([p.alias, p.grad, *p.before.values(), *p.after.values()])
-
-    walk(tree)
+    _gather(tree, found)
     return found
+
+
+def _gather(tree: Any, found: list[Tensor]) -> None:
+    # Not an inner function that calls itself: that is a reference cycle, which would keep the tensors alive for a while.
+    if isinstance(tree, Tensor):
+        found.extend(parts(tree))
+    elif isinstance(tree, (list, tuple)):
+        for each in tree:  # pyright: ignore[reportUnknownVariableType]
+            _gather(each, found)
+    elif isinstance(tree, RawOptimizerCall):
+        for _, params in tree.groups:
+            for p in params:
+                _gather([p.alias, p.grad, *p.before.values(), *p.after.values()], found)
 
 
 def bytes_of(events: list[Event], known: set[int]) -> int:

@@ -44,6 +44,7 @@ def dense_gradient(grad: Tensor) -> Tensor:
 def rebuilt(token: str, indices: Any, values: Any, size: Any, compressed: Any = None) -> Tensor:
     """A sparse tensor from its parts; `token` is the text of its argument's Token."""
     if compressed is None:
-        return torch.sparse_coo_tensor(indices, values, size, is_coalesced=token == "coalesced")
+        coalesced = token == "coalesced"
+        return torch.sparse_coo_tensor(indices, values, size, is_coalesced=coalesced, check_invariants=True)
     layout: torch.layout = getattr(torch, token)
-    return torch.sparse_compressed_tensor(compressed, indices, values, size, layout=layout)
+    return torch.sparse_compressed_tensor(compressed, indices, values, size, layout=layout, check_invariants=True)

@@ -112,6 +112,14 @@ class Writes:
                 del self.log[key]
 
 
+def _as_it_was(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments whose first, which is about to get another shape, stays as it is."""
+    first = args[0]
+    if isinstance(first, Tensor) and first.layout is torch.strided:
+        return first.detach(), *args[1:]
+    return args
+
+
 def storage_key(tensor: Tensor) -> int:
     """Identity of a tensor's storage, for as long as something holds it."""
     return tensor.untyped_storage()._cdata
@@ -225,7 +233,10 @@ class Tape(TorchDispatchMode):
         if info.casts or self._casts:
             self._note_casts(info, kwargs, _getframe(1))
         rng = _generator_state(kwargs) if info.random else None
-        given = given if info.resizes else args  # `p.set_(…)` must reach the leaf, and not what stands for it
+        if info.resizes:
+            args = _as_it_was(args)  # `p.set_(…)` must reach the leaf, and not what stands for it
+        else:
+            given = args
         out = call(*given, **kwargs) if kwargs else call(*given)
         if self.written is not None:
             leaf, self.written = self.written, None
@@ -235,7 +246,7 @@ class Tape(TorchDispatchMode):
         if self.holding:
             if type(out) is Tensor:
                 self._count(out)
-            elif type(out) is tuple or type(out) is list:
+            else:
                 self._count_each(out)
             kept = _stand_in(out) if node is not None or self._starting or info.resizes else out
             if self._gone:
@@ -269,10 +280,11 @@ class Tape(TorchDispatchMode):
         if self.held > self.limit:
             self.on_held()
 
-    def _count_each(self, outs: tuple[Any, ...] | list[Any]) -> None:
-        for out in outs:
-            if type(out) is Tensor:
-                self._count(out)
+    def _count_each(self, outs: Any) -> None:
+        if type(outs) is tuple or type(outs) is list:
+            for out in outs:  # pyright: ignore[reportUnknownVariableType]
+                if type(out) is Tensor:  # pyright: ignore[reportUnknownArgumentType]
+                    self._count(out)
 
     def _without(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any] | None, out: Any) -> Any:
         """What an event shows of an op when memory was let go."""

@@ -21,7 +21,8 @@ which steps are kept whole, so that each of their numbers can be asked: all, non
 a Python slice, counted from 0: 0,10:20,-1 is the first, 10 to 19, and the last; -5: is the last five (all).
 The table has all steps in any case."""
 _BUDGET = """\
-bytes that the kept steps may take, such as 500MB or 2GiB (1GB). Steps after that are in the table only."""
+bytes that the kept steps may take, such as 500MB or 2GiB (1GB). Steps after that are in the table only. A single
+step that needs more keeps what fits; its largest results are computed again when they are asked for."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:

@@ -97,6 +97,7 @@ class Naming:
             self.by_memory.setdefault((value.storage, value.version), []).append(name)
             for text in {name.text, self._text(name)}:
                 self.by_text.setdefault((text, name.kind == "gradient"), []).append(name)
+        self.hidden = self._hidden()
 
     @staticmethod
     def _text(name: Name) -> str:
@@ -107,18 +108,24 @@ class Naming:
         place = value.location(index)
         for name in self.by_memory.get((value.storage, value.version), ()):
             named = self.step.values[name.value]
-            if named.dtype == value.dtype and self._leads_to(name, named):
+            if named.dtype == value.dtype and id(name) not in self.hidden:
                 found = named.index_at(place)
                 if found is not None and named.negates(found) == value.negates(index):
                     return name, found
         return None
 
-    def _leads_to(self, name: Name, value: Value) -> bool:
-        """Whether a name, asked for, leads to this Value: not where another goes by the same text and comes first."""
-        earlier = name.kind in _EARLIER
-        same = self.by_text[self._text(name), name.kind == "gradient"]
-        first = next(each for each in same if (each.kind in _EARLIER) == earlier)
-        return first is name or _window(self.step.values[first.value]) == _window(value)
+    def _hidden(self) -> set[int]:
+        """Names (by `id`) that, asked for, lead to another Value: another goes by the same text, and comes first."""
+        hidden: set[int] = set()
+        for (text, _), same in self.by_text.items():
+            for earlier in (False, True) if len(same) > 1 else ():
+                group = [each for each in same if (each.kind in _EARLIER) == earlier]
+                group = [each for each in group if self._text(each) == text]
+                hidden |= {id(each) for each in group[1:] if not self._alike(each, group[0])}
+        return hidden
+
+    def _alike(self, one: Name, other: Name) -> bool:
+        return _window(self.step.values[one.value]) == _window(self.step.values[other.value])
 
     def address(self, value: Value, index: Index) -> str:
         """The address of an element; elements that nothing named go by the op that made them: `op17[0,1]@3`."""

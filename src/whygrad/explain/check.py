@@ -208,7 +208,10 @@ def _possible(call: OpCall, expr: Expr, index: Index) -> Orders:
 
 def _expected(call: OpCall, expr: Expr, index: Index) -> Orders:
     """The first of the possible orders; empty where there is none."""
-    if call.is_complex or any(isinstance(node, Dot) and node.orders for node in walk(expr)):
+    sums = [node for node in walk(expr) if isinstance(node, Dot)]
+    if not sums:
+        return ()
+    if call.is_complex or any(node.orders for node in sums):
         return _possible(call, expr, index)[:1]
     first = expected(kernel_call(call, index))
     return () if first is None else (first,)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from whygrad.explain.check import Checked
 from whygrad.rules.expr import Dot, Expr, sums
 from whygrad.trace.model import Phase, Source
+
+if TYPE_CHECKING:
+    from whygrad.explain.check import Checked
 
 Role: TypeAlias = Literal[
     "parameter", "gradient", "input", "target", "activation", "hyperparameter", "constant", "state"

@@ -11,7 +11,7 @@ import numpy as np
 
 from whygrad.floats import NumberFormat, fma, number_format, round_to, ulp_distance
 from whygrad.floats import elementary_composites as composites
-from whygrad.floats.elementary import FUNCTIONS, Variant, evaluate, evaluate_array, variants
+from whygrad.floats.elementary import FUNCTIONS, ONEDNN, Variant, evaluate, evaluate_array, variants
 from whygrad.floats.elementary_arithmetic import SCALAR
 from whygrad.floats.elementary_composites import Functions
 from whygrad.floats.elementary_library import LIBRARY
@@ -109,7 +109,7 @@ def pick(call: Call, ways: Ways) -> Variant:
     """The algorithm that `ways` means for an elementary function."""
     known = variants("pow" if call.name == "pow" else call.name, _width_name(ways.width))
     if call.variant:
-        return next(v for v in known if v.name == call.variant)
+        return next(v for v in (*known, ONEDNN) if v.name == call.variant)
     return known[min(ways.variant, len(known) - 1)]
 
 

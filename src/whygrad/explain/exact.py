@@ -151,6 +151,8 @@ def _dot(expr: Dot, values: list[Fraction | None], inputs: Inputs) -> Exact:
     products = None if expr.term is None else monomials(expr.term)
     if products is not None:
         total = _polynomial_sum(products, expr, a, b, inputs)
+    elif expr.term is not None and (scaled := _exponentials(expr.term, a, values)) is not None:
+        total = scaled
     elif expr.term is not None:
         more = [inputs.series(s.operand, s.indices) for s in reversed(expr.more)]
         for i in range(len(a)):
@@ -206,3 +208,36 @@ def _polynomial_sum(products: Monomials, dot: Dot, a: Array, b: Array | None, in
                 series.append(more[-k - 1] if k < 0 else a if k == 0 or b is None else b)
         total += factor * (product_sum(series) if series else len(a))
     return total
+
+
+_BITS = 230
+"""Binary places of a sum of exponentials: more than 60 digits of one that is not small."""
+
+
+def _exponentials(term: Expr, a: Array, values: list[Fraction | None]) -> Exact | None:
+    """`Σ exp(aᵢ − c)` in fixed point, many times as quick as numbers with an exponent each; None for another term, or where
+    the sum is so small that digits would be missing."""
+    match term:
+        case In(_, inner) | Round(inner, _):
+            return _exponentials(inner, a, values)
+        case Call("exp", (Bin("-", Var(0), Var(k)),)) if k >= 2:
+            less = values[k - 2]
+        case _:
+            return None
+    if less is None or not len(a) or abs(less) + int(np.abs(a).max()) > _LARGE_EXPONENT:
+        return None
+    import mpmath
+    from mpmath.libmp.libelefun import exp_fixed, ln2_fixed
+
+    ln2, total = ln2_fixed(_BITS), 0
+    shift = (less.numerator << _BITS) // less.denominator
+    for number in a.tolist():
+        whole, parts = number.as_integer_ratio()
+        total += exp_fixed((whole << _BITS) // parts - shift, _BITS, ln2)
+    if total >> (_BITS - 10) == 0:
+        return None
+    with mpmath.workdps(70):
+        return mpmath.ldexp(mpmath.mpf(total), -_BITS)
+
+
+_LARGE_EXPONENT = 1 << 10

@@ -12,6 +12,7 @@ channels of a convolution have a weight each, the rows of a product a left opera
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -195,12 +196,15 @@ class _Sum:
         return _likeness(self.call).names(self.call, self.dot)
 
     def key(self, place: str) -> str:
-        """What decides on the tree: the call without its numbers, the element, the machine."""
+        """What decides on the tree: the call without its numbers, the element, the machine; and which term is which in the
+        equation, for a tree's leaves are their numbers."""
         step, op = self.call.step, self.call.op
         values = [step.values[ref] for ref in op.refs()]
         tensors = [(v.dtype, v.shape, v.stride) for v in values]
         rest = [arg for arg in op.args if isinstance(arg, (int, float, bool, tuple))]
-        parts = (op.name, tensors, rest, self.call.output, self.index, step.threads, place)
+        factors = (each.indices for each in (self.dot.a, self.dot.b) if each is not None)
+        terms = self.terms, *(zlib.crc32(indices.tobytes()) for indices in factors)
+        parts = (op.name, tensors, rest, self.call.output, self.index, step.threads, place, terms)
         return repr(parts)
 
 

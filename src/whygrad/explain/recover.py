@@ -80,7 +80,9 @@ class Recovery:
         memory = (dropped.storage, dropped.version)
         if dropped.crc is None and dropped.version != UNWRITTEN:
             self._writer(memory)
-            raise ValueDropped(f"{self._trace.why_let_go(step)} Their memory held nothing that an op had written.")
+            raise ValueDropped(
+                f"the memory of storage {dropped.storage} held nothing that an op had written: it was uninitialised."
+            )
         whole = self._plan(memory, frozenset())
         plan = self._plan(memory, frozenset(self._kept))
         self._different = None
@@ -89,7 +91,7 @@ class Recovery:
             for index in sorted(plan.ops):
                 self._run(plan, index, memory)
             found = self._running.get(memory)
-            if found is None or zlib.crc32(found) != dropped.crc:
+            if found is None or zlib.crc32(found.data) != dropped.crc:
                 raise ValueDropped(self._not_the_same(step))
         finally:
             self._running = {}
@@ -149,7 +151,7 @@ class Recovery:
         step, op = plan.ops[index]
         try:
             results = self._results(step, op)
-        except (ValueDropped, KeyboardInterrupt):
+        except ValueDropped:
             raise
         except Exception as error:
             raise ValueDropped(
@@ -187,7 +189,7 @@ class Recovery:
             if window is None or value.version != op.index or memory in results:
                 continue
             content = results[memory] = _bytes(tensor, value, window)
-            if zlib.crc32(content) == window.crc:
+            if zlib.crc32(content.data) == window.crc:
                 self._keep(memory, content)
             elif window.crc is not None and self._different is None:
                 self._different = op
@@ -222,8 +224,6 @@ def _bytes(tensor: torch.Tensor, value: Value, window: Dropped) -> Array:
 def _rebuilder(trace: Trace, step: Step, windows: dict[int, Dropped]) -> Any:
     """Operands for an op that writes `windows`: where it writes into memory that held nothing, that memory is there as a
     whole, so that what it leaves can be taken."""
-    import torch
-
     from whygrad.explain.tensors import GARBAGE, Rebuilder
 
     class Whole(Rebuilder):

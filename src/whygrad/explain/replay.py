@@ -209,7 +209,9 @@ def _different_indices(trace: Trace, step: Step, op: Op, result: Any) -> int:
     own = [step.values[each] for each in op.written if each not in op.outputs]
     same = [(value, part) for value in own for part in parts(result)[:-1] if value.shape == tuple(part.shape)]
     found = [(value, different_elements(trace.content(step, value), part)) for value, part in same]
-    return sum(min(count for value, count in found if value is each) for each in own if any(v is each for v, _ in found))
+    return sum(
+        min(count for value, count in found if value is each) for each in own if any(v is each for v, _ in found)
+    )
 
 
 def _compare_written(trace: Trace, step: Step, op: Op, targets: list[Any], blanks: list[Any]) -> Replay:

@@ -280,6 +280,8 @@ def tree_text(items: TreeItems) -> str:
     for item in items:
         if not isinstance(item, range):
             parts.append(f"({tree_text(item)})")
+        elif not item:
+            continue  # the mark of a sum that is stored
         elif len(item) == 1:
             parts.append(str(item[0]))
         else:

@@ -1,7 +1,9 @@
 """A step larger than the budget: which results are let go so that the rest of it can be kept.
 
-Kept in any case: what the step did not make itself (parameters, inputs, what an earlier step left), and what is small.
-Results are let go largest first, gradients of parameters last of all.
+Kept in any case: what the step did not make itself (parameters, inputs, what an earlier step left), and the smallest
+results. Of the others those above 64 KiB are let go first, the largest before all; then those below, and memory that was
+allocated to be written bit by bit (what of it nothing had written yet, no op brings back); then gradients of parameters;
+and last what was made before the forward pass: data, and maybe parameters that no op used yet.
 """
 
 from __future__ import annotations
@@ -15,15 +17,22 @@ import torch
 from whygrad.capture.evict import LetGo
 from whygrad.capture.freeze import content_at
 from whygrad.capture.raw import RawOptimizerCall, Seen, tensors_in, tensors_of
+from whygrad.capture.sparse import parts
 from whygrad.capture.tape import Event, Leaf, Tape, storage_key
 
 Tensor = torch.Tensor
 SMALL = 1 << 16
+"""Results of at most so many bytes are let go only when nothing else helps."""
+SMALLEST = 1 << 12
 """Results of at most so many bytes are always kept."""
 ROOM = 0.8
 """Down to this share of the budget results are let go, so that the next ones have room."""
 _STILL_A_GRADIENT = 32
 """A result of the last so many backward ops, as large as a parameter, may be about to become its gradient."""
+
+
+_LARGE, _YOUNG, _SMALL, _GRADIENT, _BEFORE = range(5)
+"""In this order results are let go."""
 
 
 @dataclass(slots=True)
@@ -49,6 +58,7 @@ class Fitter:
     def reset(self) -> None:
         """A new step begins."""
         self._held: dict[int, _Held] = {}
+        self._sparse: set[int] = set()
         self._scanned = 0
         self._total = 0
         self.count = self.bytes = 0
@@ -58,9 +68,12 @@ class Fitter:
         """Bytes that the step holds, as of the last `fit`."""
         return self._total + self._tape.cloned
 
-    def fit(self, leaves: Iterable[Leaf], seen: list[Seen], share: float | None) -> bool:
+    def fit(
+        self, leaves: Iterable[Leaf], seen: list[Seen], share: float | None, parameters: set[int], forward: int
+    ) -> bool:
         """When the step holds more than the budget, let go until it holds at most `share` of it (None: nothing is let go), or
-        until nothing is left; `seen` are names bound so far. Whether it is within the budget then."""
+        until nothing is left; `seen` are names bound so far, `parameters` storages that are never let go, `forward` the place
+        of the first op of the forward pass. Whether it is within the budget then."""
         events = self._tape.events
         self._scan(events)
         if self.holds <= self._budget:
@@ -68,11 +81,14 @@ class Fitter:
         if share is None:
             return False
         leaves = list(leaves)
-        kept = {storage_key(each.tensor) for each in seen if each.kind in ("parameter", "before", "state")}
+        kept = (
+            parameters
+            | self._sparse
+            | {storage_key(each.tensor) for each in seen if each.kind in ("parameter", "before", "state")}
+        )
         grads = {storage_key(each.tensor) for each in seen if each.kind == "gradient"}
         for leaf in leaves:
             grad = leaf.tensor.grad
-            kept.add(leaf.key)
             if grad is not None and grad.layout is torch.strided:
                 grads.add(storage_key(grad))
         sizes = {leaf.alias.nbytes for leaf in leaves}
@@ -80,18 +96,24 @@ class Fitter:
 
         def rank(key: int, held: _Held) -> int:
             event = events[held.made]
-            fresh = held.made >= young and bool(event.node) and held.stop - held.start in sizes
-            return 2 if key in grads else int(fresh)
+            if held.made < forward:
+                return _BEFORE
+            if key in grads:
+                return _GRADIENT
+            if held.bytes <= SMALL or (event.info.uninitialised and not self._filled(key)):
+                return _SMALL
+            grows = held.made >= young and bool(event.node) and held.stop - held.start in sizes
+            return _YOUNG if grows else _LARGE
 
         choices = [
-            (rank(key, held), -held.bytes, key)
+            (rank(key, held), -held.bytes, held.made, key)
             for key, held in self._held.items()
-            if held.made >= 0 and held.bytes > SMALL and key not in kept
+            if held.made >= 0 and held.bytes > SMALLEST and key not in kept
         ]
-        for least, wanted in ((0, share), (1, 1.0), (2, 1.0)):
+        for least, wanted in ((_LARGE, share), (_YOUNG, 1.0), (_SMALL, share), (_GRADIENT, 1.0), (_BEFORE, 1.0)):
             chosen: list[int] = []
             freed = 0
-            for _, size, key in sorted(each for each in choices if each[0] == least):
+            for _, size, _, key in sorted(each for each in choices if each[0] == least):
                 if self.holds - freed <= wanted * self._budget:
                     break
                 chosen.append(key)
@@ -102,6 +124,11 @@ class Fitter:
                 return True
         return False
 
+    def _filled(self, key: int) -> bool:
+        """Whether memory that was allocated was then written as a whole."""
+        log = self._tape.writes.log.get(key)
+        return bool(log) and log[0].region is None and log[0].old is None
+
     def _scan(self, events: list[Event]) -> None:
         """Take note of what the events hold that came since the last time."""
         for place in range(self._scanned, len(events)):
@@ -110,6 +137,9 @@ class Fitter:
                 for tensor in tensors_of(event):
                     self._meet(tensor, place)
                 continue
+            for each in (*event.args, event.out):
+                if isinstance(each, Tensor) and each.layout is torch.sparse_coo:
+                    self._sparse.update(storage_key(part) for part in parts(each))
             for tensor in tensors_in((event.args, tuple((event.kwargs or {}).values()))):
                 self._meet(tensor, place)
             for tensor in tensors_in(event.out):

@@ -45,6 +45,10 @@ class Modules:
             elif known[1:] != (id(module), path):
                 self._also.setdefault(id(parameter), {})[id(module), path] = parameter
 
+    def parameters(self) -> list[Tensor]:
+        """All parameters of the modules that are known."""
+        return [tensor for tensor, _, _ in self._parameters.values()]
+
     def knows(self, module: Any) -> bool:
         """Whether the module belongs to a known root."""
         known = self._paths.get(id(module))

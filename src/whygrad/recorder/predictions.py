@@ -28,7 +28,9 @@ class Predictions:
             return None
         out = step.events[place[0]].out
         tensor = out[place[1]] if isinstance(out, (list, tuple)) else out  # pyright: ignore[reportUnknownVariableType]
-        return tensor.detach() if isinstance(tensor, Tensor) else None
+        if not isinstance(tensor, Tensor) or tensor.device.type == "meta":  # of a large result, which was let go
+            return None
+        return tensor.detach()
 
 
 def _place(step: RawStep) -> tuple[int, int] | None:

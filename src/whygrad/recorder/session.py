@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
 from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen
-from whygrad.capture.tape import Leaf
+from whygrad.capture.tape import Leaf, storage_key
 from whygrad.recorder.around import Around
 from whygrad.recorder.budget import ROOM, Fitter, show_call
 from whygrad.recorder.keeping import Keeper
@@ -32,6 +32,7 @@ from whygrad.recorder.rows import Row, make_row
 from whygrad.recorder.schedulers import Schedulers
 
 Tensor = torch.Tensor
+_NOT_YET = 1 << 62
 
 
 class Session(LeafTape):
@@ -54,6 +55,7 @@ class Session(LeafTape):
         self._had_backward = False
         self._updated = False
         self._grad_op = False
+        self._forward_at = _NOT_YET
         self._update_end = 0
         self._loss: Tensor | None = None
         self._lr: list[tuple[str, float]] = []
@@ -129,6 +131,8 @@ class Session(LeafTape):
             with self.lock:
                 self._close(self._update_end, complete=True)
             self._grad_op = True
+        if self._forward_at == _NOT_YET:
+            self._forward_at = self.index
 
     def register_leaf(self, tensor: Tensor) -> Leaf:
         known = self.leaves.get(id(tensor))
@@ -223,7 +227,7 @@ class Session(LeafTape):
         self.in_backward = False
         if self._had_backward and not self._updated:
             self._make_dense()
-        rerun = can_be_rerun(optimizer, args, kwargs, self)
+        rerun = can_be_rerun(optimizer, args, kwargs, self) and not self.writes.gone.has_any(optimizer)
         self._pause()
         if self._updated and (len(args) > 1 or kwargs):
             # A closure goes forward and backward inside `step`: what was updated before belongs to another step.
@@ -346,6 +350,7 @@ class Session(LeafTape):
         self._seen = [each for each in self._seen if each.index > self.base]
         self._outputs = [each for each in self._outputs if each[0] > self.base]
         self._updated = self._had_backward = self._grad_op = False
+        self._forward_at = _NOT_YET
         self._backward_at = 0
         self._loss = None
         self._grads, self._lr = [], []
@@ -394,7 +399,11 @@ class Session(LeafTape):
     def _fit(self, share: float) -> bool:
         budget = self.keep.budget
         with self.lock:
-            fits = self._fitter.fit(self.leaves.values(), self._seen, share if self.keeping else None)
+            parameters = [each for each in self.modules.parameters() if not wrapped(each)]
+            known = {storage_key(each) for each in parameters if each.layout is torch.strided}
+            known.update(self.leaf_keys)
+            place = self._forward_at - self.base
+            fits = self._fitter.fit(self.leaves.values(), self._seen, share if self.keeping else None, known, place)
             if self._fitter.count:
                 self._show_seen(self._seen)
                 shown = self.writes.gone.shown

@@ -159,7 +159,9 @@ class OpCall:
 
 
 def _is_sparse(arg: Arg) -> TypeGuard[tuple[Arg, ...]]:
-    return isinstance(arg, tuple) and bool(arg) and isinstance(arg[0], Token) and arg[0].kind in ("sparse", "compressed")
+    return (
+        isinstance(arg, tuple) and bool(arg) and isinstance(arg[0], Token) and arg[0].kind in ("sparse", "compressed")
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,10 @@ for _op in ("ones", "ones_like", "new_ones"):
 
 def _filled(position: int, name: str) -> Callable[[OpCall, Index], Expr]:
     def function(c: OpCall, i: Index) -> Expr:
-        return c.number(position, name)
+        number = c.number(position, name)
+        if c.out().dtype == "bool" and isinstance(number, Num) and number.value not in (0.0, 1.0):
+            return Case(f"{number.value:g} is not 0", Num(1), "0")
+        return number
 
     function.__name__ = function.__qualname__ = f"fill {position} {name}"
     function.__doc__ = "`yᵢ = value`."

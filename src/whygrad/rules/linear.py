@@ -9,11 +9,14 @@ from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Bin, Dot, Expr, Num, Round, Var
 from whygrad.rules.orders import ONEDNN_LEAST
 from whygrad.rules.registry import rule
+from whygrad.rules.sparse_compressed import is_sparse, product
 
 
 @rule("aten.mm")
 def mm(c: OpCall, i: Index) -> Expr:
     """`y[n,o] = Σₖ a[n,k]·b[k,o]`; a (N,K), b (K,O)."""
+    if is_sparse(c.arg(0)) or is_sparse(c.arg(1)):
+        return product(c, i)
     n, o = i
     return Dot(c.t(0).series(n, None), c.t(1).series(None, o))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from whygrad.rules.call import Index, OpCall
 from whygrad.rules.expr import Expr
 from whygrad.rules.movement_maps import moved
-from whygrad.rules.registry import EVERY, rule
+from whygrad.rules.registry import EVERY, Unruled, rule
 
 _COPIES = (
     "alias_copy", "detach_copy", "diagonal_copy", "expand_copy", "permute_copy", "narrow_copy", "select_copy",
@@ -50,3 +52,17 @@ for _op, _otherwise in _WITH_GAPS.items():
     rule(f"aten.{_op}")(_movement((0,), _otherwise))
 for _op, _positions in _TWO.items():
     rule(f"aten.{_op}")(_movement(_positions, "a gap"))
+
+
+@rule("aten.resize", "aten.resize_as")
+def resize(c: OpCall, i: Index) -> Expr:
+    """`y` looks at the memory that x had, from its beginning (aten/src/ATen/native/Resize.cpp); what that did not have
+    holds no number that anything wrote."""
+    x, y = c.t(0), c.out()
+    place = y.value.offset + sum(k * stride for k, stride in zip(i, y.value.stride, strict=True))
+    strides = np.array(x.value.stride, dtype=np.int64).reshape(-1, *([1] * len(x.shape)))
+    places = x.value.offset + (np.indices(x.shape) * strides).sum(axis=0)
+    found = np.argwhere(places == place)
+    if not len(found):
+        raise Unruled("this memory was not the argument's, and nothing has written it")
+    return x[tuple(int(k) for k in found[0])]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from whygrad.floats.summation import Chain, Order
+from whygrad.floats.summation import Chain, Order, Parts
 from whygrad.rules.activations import add
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Case, Dot, Expr, Num
@@ -52,8 +52,10 @@ def running_sum(x: Operand, places: Array, start: Expr | None = None, none: str 
         return Case(none, Num(0) if start is None else start, "a sum")
     narrow = x.dtype in ("float16", "bfloat16")
     if len(places) > (_WRITTEN_OUT_NARROW if narrow else WRITTEN_OUT):
-        first = Order(Chain(), init="first")
-        return Dot(x.at(indices), init=start, orders=IN_TURN if start is None else (first,))
+        orders = IN_TURN if start is None else (Order(Chain(), init="first"),)
+        if start is None and (x.dtype == "float16" or x.dtype == "bfloat16"):
+            orders = (Order(Parts(len(places), stored=x.dtype)),)
+        return Dot(x.at(indices), init=start, orders=orders)
     total = x[tuple(indices[0])] if start is None else add(start, x[tuple(indices[0])])
     for index in indices[1:]:
         total = add(total, x[tuple(index)])

@@ -38,7 +38,7 @@ from whygrad.floats.summation_cascade import GRAIN
 from whygrad.floats.summation_fma import Floats
 from whygrad.rules.orders_calls import KernelCall
 
-__all__ = ["KernelCall", "Sample", "candidates", "find", "find_shared", "gives"]
+__all__ = ["KernelCall", "Sample", "candidates", "expected", "find", "find_shared", "gives"]
 
 # mkldnn_gemm_min_size (aten/src/ATen/native/mkldnn/Matmul.cpp): up to this m·n·k, PyTorch multiplies itself.
 ONEDNN_LEAST = 16**3
@@ -62,20 +62,28 @@ class Sample:
 
 def candidates(call: KernelCall) -> tuple[Order, ...]:
     """The orders that `call` may use, most likely first; empty for an op whose sums are not known."""
+    return tuple(dict.fromkeys(_plain(call, order) for order in _known(call)))
+
+
+def expected(call: KernelCall) -> Order | None:
+    """The first of the candidates, and no other worked out."""
+    known = _known(call)
+    return _plain(call, known[0]) if known else None
+
+
+def _known(call: KernelCall) -> tuple[Order, ...]:
     if call.is_product:
-        orders = _narrow_products(call) if call.dtype in _NARROW else _wide_products(call)
-    elif call.name in _ROWS:
-        orders = _row_sums(call)
-    elif call.name in _SUMS:
-        orders = _sums(call)
-    elif call.name.startswith("nll_loss"):
-        orders = (Order(NllCascade()),)
-    else:
-        return ()
-    plain = (simplify(order, call.terms) for order in orders)
-    if call.name not in _WITH_INIT:
-        plain = (replace(order, init="none") for order in plain)
-    return tuple(dict.fromkeys(plain))
+        return _narrow_products(call) if call.dtype in _NARROW else _wide_products(call)
+    if call.name in _ROWS:
+        return _row_sums(call)
+    if call.name in _SUMS:
+        return _sums(call)
+    return (Order(NllCascade()),) if call.name.startswith("nll_loss") else ()
+
+
+def _plain(call: KernelCall, order: Order) -> Order:
+    plain = simplify(order, call.terms)
+    return plain if call.name in _WITH_INIT or plain.init == "none" else replace(plain, init="none")
 
 
 def find(call: KernelCall, sample: Sample, out_format: NumberFormat, finish: Finish | None = None) -> Order | None:

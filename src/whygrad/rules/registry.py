@@ -51,12 +51,13 @@ _MODULES = (
     "movement", "movement_indexed", "selections", "casts", "factories", "movement_generic", "movement_sums", "indexing",
     "scans", "reductions_others", "selections_order", "pooling", "pooling_max", "upsampling",
     "upsampling_backward", "indexing_bags", "indexing_masked",
-    "reductions_norms", "upsampling_grid",
+    "reductions_norms", "upsampling_grid", "upsampling_grid_backward",
     "complex_parts", "complex_numbers", "fourier", "linalg_triangular", "linalg_lu", "linalg_complex", "linalg_eigen",
     "linalg_products",
     "foreach", "fused", "sparse", "sparse_compressed", "amp", "histograms",
     "convolution",
     "norms_layer", "norms_batch", "norms_batch_backward", "norms_group", "norms_weight", "norms_statistics", "attention",
+    "recurrent",
 )  # fmt: skip
 
 

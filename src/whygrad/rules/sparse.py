@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from whygrad.floats.summation import Chain, Order
 from whygrad.rules.call import Index, OpCall, Operand
 from whygrad.rules.expr import Bin, Case, Dot, Expr, Num, Var
 from whygrad.rules.registry import Unruled, rule
+from whygrad.rules.sparse_compressed import compressed, copied_indices, is_compressed
 from whygrad.trace.model import Arg, Ref, Token
 
+Array = np.ndarray[Any, Any]
 Sparse = tuple[Token, Ref, Ref, tuple[int, ...]]
 
 
@@ -27,6 +29,10 @@ def parts(c: OpCall, position: int) -> tuple[Operand, Operand]:
     if not is_sparse(arg):
         raise Unruled(f"argument {position} is not sparse")
     return Operand(c, c.step.values[arg[1].id]), Operand(c, c.step.values[arg[2].id])
+
+
+def _content(x: Operand) -> Array:
+    return x.call.trace.content(x.call.step, x.value)
 
 
 def _rows(indices: Operand, where: Index) -> list[int]:
@@ -50,9 +56,84 @@ def coalesce(c: OpCall, i: Index) -> Expr:
     return Dot(terms, orders=(Order(Chain(from_zero=False), init="none"),))
 
 
+@rule("aten._coalesce", "aten.coalesce", output=1)
+def coalesced_indices(c: OpCall, i: Index) -> Expr:
+    """The places that occur, each once, in order."""
+    indices, _ = parts(c, 0)
+    table = _content(indices)
+    places, first = np.unique(table, axis=1, return_index=True)
+    assert places.shape == c.step.values[c.op.written[1]].shape
+    return Case(f"it is place {i[1]} in order", indices[(i[0], int(first[i[1]]))], "another place")
+
+
+_TAKE_OVER = (
+    "abs", "asin", "asinh", "atan", "atanh", "ceil", "clone", "conj_physical", "div", "erf", "erfinv", "expm1", "floor",
+    "log1p", "mul", "neg", "pow", "rad2deg", "deg2rad", "relu", "round", "sgn", "sign", "sin", "sinh", "sqrt", "square", "tan",
+    "tanh", "trunc", "_to_copy", "detach", "resize_as_sparse", "sparse_sampled_addmm",
+)  # fmt: skip
+"""Ops of a sparse tensor that compute new values for the places that it has; those of compressed rows write two tensors of
+indices."""
+
+
+def _taken_over(which: int) -> None:
+    @rule(*(f"aten.{name}" for name in _TAKE_OVER), output=1 + which)
+    def indices(c: OpCall, i: Index) -> Expr:  # pyright: ignore[reportUnusedFunction]
+        """The places are the argument's."""
+        if is_compressed(c.arg(0)):
+            return copied_indices(c, 0, which, i)
+        if which:
+            raise Unruled("a third result")
+        return parts(c, 0)[0][i]
+
+    @rule("aten._sparse_mm_reduce_impl_backward", output=2 + which)
+    def of_gradient(c: OpCall, i: Index) -> Expr:  # pyright: ignore[reportUnusedFunction]
+        """The places are those of the matrix."""
+        return copied_indices(c, 0, which, i)
+
+    @rule("aten.sparse_mask", output=1 + which)
+    def of_mask(c: OpCall, i: Index) -> Expr:  # pyright: ignore[reportUnusedFunction]
+        """The places are those of the mask."""
+        return copied_indices(c, 1, which, i) if is_compressed(c.arg(1)) else parts(c, 1)[0][i]
+
+
+_taken_over(0)
+_taken_over(1)
+
+
+def _filled_places(c: OpCall) -> Array:
+    """The places of a dense tensor that are not 0 (not all 0, in the last dimensions that stay dense), in order."""
+    layout = c.arg(-1, "layout")
+    if isinstance(layout, Token) and layout.text != "sparse_coo":
+        raise Unruled(f"the layout {layout.text}")
+    numbers = _content(c.t(0))
+    dims = c.arg(1, "sparse_dim")
+    dims = numbers.ndim if not isinstance(dims, int) else dims
+    filled = (numbers != 0).reshape(*numbers.shape[:dims], -1).any(axis=-1)
+    return np.argwhere(filled)
+
+
+@rule("aten._to_sparse")
+def to_sparse(c: OpCall, i: Index) -> Expr:
+    """`v[k] = x[indices[k]]`, the k-th place of x that is not 0."""
+    place = _filled_places(c)[i[0]]
+    return c.t(0)[(*(int(n) for n in place), *i[1:])]
+
+
+@rule("aten._to_sparse", output=1)
+def to_sparse_indices(c: OpCall, i: Index) -> Expr:
+    """The places of x that are not 0, in order."""
+    place = _filled_places(c)[i[1]]
+    if len(place) == len(c.t(0).shape):
+        c.t(0)[tuple(int(n) for n in place)]
+    return Case(f"it is place {i[1]} that is not 0", Num(float(place[i[0]])), "another place")
+
+
 @rule("aten.sparse_mask")
 def sparse_mask(c: OpCall, i: Index) -> Expr:
     """`v[k] = x[indices[k]]`: the rows of a dense tensor that the mask has."""
+    if is_compressed(c.arg(1)):
+        mask = compressed(c, 1)
+        return c.t(0)[(mask.row_of(i[0]), int(mask.col[i[0]]))]
     indices, values = parts(c, 1)
     table = c.trace.content(c.step, indices.value)
     assert len(i) == len(values.shape)

@@ -158,7 +158,9 @@ def encode_step(step: Step) -> tuple[Json, Json]:
         "ops": ops,
     }
     if step.dropped:
-        structure["dropped"] = [[coder.storage(d.storage), coder.version(d.version), d.start, d.stop] for d in step.dropped]
+        structure["dropped"] = [
+            [coder.storage(d.storage), coder.version(d.version), d.start, d.stop] for d in step.dropped
+        ]
     ids = list(step.values)
     whole = ids == list(range(ids[0], ids[0] + len(ids))) if ids else True
     head: Json = {
@@ -199,6 +201,8 @@ class _Decoder:
         return _read_arg(self.read, arg, self.ids, self.floats)
 
     def pairs(self, pairs: object) -> tuple[tuple[str, Arg], ...]:
+        if pairs == []:
+            return ()
         rows = [self.read.row(pair, 2) for pair in self.read.list(pairs)]
         return tuple((self.read.str(key), self.arg(arg)) for key, arg in rows)
 

@@ -70,7 +70,7 @@ class Reader:
         return row
 
     def ints(self, found: object) -> tuple[int, ...]:
-        return tuple(self.int(each) for each in self.list(found))
+        return tuple(map(self.int, self.list(found)))
 
     def floats(self, found: object) -> list[float]:
         """Floats are saved as text, so that inf and nan are JSON too."""
@@ -109,7 +109,7 @@ def read_arg(read: Reader, found: object, ids: list[int], floats: list[float], d
     if isinstance(found, list):
         if depth > _DEEPEST:
             raise read.fail("an op's arguments are nested too deeply")
-        return tuple(read_arg(read, each, ids, floats, depth + 1) for each in cast("list[object]", found))
+        return tuple([read_arg(read, each, ids, floats, depth + 1) for each in cast("list[object]", found)])
     one = read.dict(found)
     if len(one) != 1:
         raise read.wrong("an argument", found)

@@ -102,8 +102,8 @@ def places(file: ZipReader, name: str) -> dict[int, Place]:
     room, base = member.size - 8 - length, member.data + 8 + length
     found: dict[int, Place] = {}
     for (key, entry), crc in zip(header.items(), sums, strict=True):
-        start, stop = read.ints(read.row(read.dict(entry).get("data_offsets"), 2))
-        if not 0 <= start <= stop <= room:
+        start, stop = read.row(read.dict(entry).get("data_offsets"), 2)
+        if not (type(start) is int and type(stop) is int and 0 <= start <= stop <= room):
             raise read.fail(f"array {key[:20]!r} lies outside it")
         try:
             found[int(key)] = Place(base + start, stop - start, int(crc, 16))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from whygrad.explain.contributions import Contributions
 from whygrad.view.numbers import about
+
+if TYPE_CHECKING:
+    from whygrad.explain.contributions import Contributions
 
 __all__ = ["sentences", "to_dicts"]
 

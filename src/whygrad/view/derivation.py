@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from whygrad.explain.contributions import Contributions
 from whygrad.explain.derivation import Derivation, Role, SumInfo, Verdict
 from whygrad.floats import FORMATS
 from whygrad.trace.model import Source
 from whygrad.view.contributions import sentences, to_dicts
 from whygrad.view.equation import because, numeric, symbolic
 from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signed_ulp, typographic
+
+if TYPE_CHECKING:
+    from whygrad.explain.contributions import Contributions
 
 __all__ = ["DerivationView", "EquationView", "VerdictView", "derivation_view", "to_dict"]
 

@@ -153,7 +153,7 @@ class Arguments:
 
     def results(self, out: Any) -> dict[int, Any]:
         """What stands for each Value that the op returned or wrote: its results first; then, for what it wrote without
-        returning it, further results, or the arguments themselves."""
+        returning it, further results, or the arguments themselves. Of a sparse tensor its values."""
         import torch
 
         returned: list[Any] = [out] if isinstance(out, torch.Tensor) else list(out or ())
@@ -169,7 +169,7 @@ class Arguments:
                 found[value] = extra[place]
             elif value in written:
                 found[value] = written[value]
-        return found
+        return {value: each._values() if each.is_sparse else each for value, each in found.items()}
 
 
 def _alike(one: Value, other: Value, empty: set[int]) -> bool:

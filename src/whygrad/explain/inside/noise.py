@@ -43,7 +43,8 @@ def noise(trace: Trace, step: Step, op: Op, inner: Decomposed, value: int) -> No
         return None
     if other is None or other.shape != own.shape:
         return None
-    errors = np.abs(own - other)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞, which is no rounding error and not counted
+        errors = np.abs(own - other)
     largest = float(np.max(errors, initial=0.0, where=np.isfinite(errors)))
     return Noise(own, largest * _WIDER) if double else Noise(other, largest)
 
