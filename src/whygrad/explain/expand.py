@@ -9,9 +9,10 @@ from typing import Any
 
 from whygrad.errors import WhygradError
 from whygrad.explain.addresses import Naming
+from whygrad.explain.one_step import OneStep
 from whygrad.explain.window import Window
 from whygrad.trace.history import History
-from whygrad.trace.model import SET_BY, Arg, Chunk, Op, OptimizerGroup, OptimizerParam, Ref, Step, StepInfo
+from whygrad.trace.model import SET_BY, Arg, Op, OptimizerGroup, OptimizerParam, Ref, Step, StepInfo
 from whygrad.trace.store import Array, Trace
 
 
@@ -28,18 +29,6 @@ class Expansion:
     same: bool
     class_name: str
     window: Window | None = None
-
-
-@dataclass
-class _Memory:
-    step: Step
-    contents: dict[int, Array]
-
-    def load_step(self, number: int) -> Step:
-        return self.step
-
-    def load_chunk(self, step: int, chunk: Chunk) -> Array | None:
-        return self.contents.get(chunk.id)
 
 
 def find_param(op: Op, value: int) -> tuple[OptimizerGroup, OptimizerParam] | None:
@@ -125,7 +114,7 @@ def _run(
     info = StepInfo(step.number, 0, raw.last, True, True)
     outer = _inputs(inner, param)
     return Expansion(
-        Trace(trace.info, [info], History(), _Memory(inner, frozen.contents)), inner, outer, group, param, same,
+        Trace(trace.info, [info], History(), OneStep(inner, frozen.contents)), inner, outer, group, param, same,
         op.optimizer.class_name, window,
     )  # fmt: skip
 

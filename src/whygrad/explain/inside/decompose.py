@@ -11,10 +11,11 @@ import numpy as np
 
 from whygrad.errors import ValueDropped, WhygradError
 from whygrad.explain.inside.registry import Candidate, run_kernel
+from whygrad.explain.one_step import OneStep
 from whygrad.explain.replay import OVERWRITING, UNINITIALISED, different_elements, overload, replay
 from whygrad.rules.registry import Unruled, find_rule
 from whygrad.trace.history import History
-from whygrad.trace.model import UNWRITTEN, Arg, Chunk, Op, Ref, Step, StepInfo, Value
+from whygrad.trace.model import UNWRITTEN, Arg, Op, Ref, Step, StepInfo, Value
 from whygrad.trace.store import Array, Trace
 
 MOST_STEPS = 4096
@@ -42,18 +43,6 @@ class Decomposed:
     results: dict[int, int]
     different: dict[int, int]
     bytes: int = 0
-
-
-@dataclass
-class _Memory:
-    step: Step
-    contents: dict[int, Array]
-
-    def load_step(self, number: int) -> Step:
-        return self.step
-
-    def load_chunk(self, step: int, chunk: Chunk) -> Array | None:
-        return self.contents.get(chunk.id)
 
 
 def decompose(trace: Trace, step: Step, op: Op, candidate: Candidate) -> Decomposed:
@@ -90,7 +79,7 @@ def decompose(trace: Trace, step: Step, op: Op, candidate: Candidate) -> Decompo
     raw.seen += [Seen(last, f"o{value}", tensor, "variable", create=True) for value, tensor in results.items()]
     frozen = Freezer(tape.writes).freeze(raw)
     inner = Step(step.number, 0, last, True, frozen.ops, frozen.values, frozen.chunks, (), step.threads)
-    own = Trace(trace.info, [StepInfo(step.number, 0, last, True, True)], History(), _Memory(inner, frozen.contents))
+    own = Trace(trace.info, [StepInfo(step.number, 0, last, True, True)], History(), OneStep(inner, frozen.contents))
     named = {name.text: name.value for name in frozen.names}
     empty = {inner.values[named[f"i{v}"]].storage for v in call.blank if v in inputs}
     ends = {v: named[f"o{v}"] for v in results if _alike(step.values[v], inner.values[named[f"o{v}"]], empty)}
