@@ -80,11 +80,16 @@ def assert_explained(elements: Iterable[Element]) -> None:
         assert any(map(element.has_the_bits_of, revealed(element))), element.place
 
 
-def revealed(element: Element) -> tuple[Order, Order]:
-    """The order that the kernel uses for the element, without and with FMA."""
-    n = element.call.terms + (element.sample.init is not None)
-    tree = Tree(reveal(meeting_sizes(as_kernel(element), n, masks(element.call.dtype)), n))
-    return Order(tree), Order(tree, fused=True)
+def revealed(element: Element) -> tuple[Order, ...]:
+    """The order that the kernel uses for the element, without and with FMA; and with a bias that the first product is
+    fused to, which a tree of all terms cannot tell from one that is added to it."""
+    terms, kernel, biased = element.call.terms, as_kernel(element), element.sample.init is not None
+    sizes = masks(element.call.dtype)
+    tree = Tree(reveal(meeting_sizes(kernel, terms + biased, sizes), terms + biased))
+    if not biased:
+        return Order(tree), Order(tree, fused=True)
+    products = Tree(reveal(meeting_sizes(lambda values: kernel([*values, 0.0]), terms, sizes), terms))
+    return Order(tree), Order(tree, fused=True), Order(products, fused=True, init="first")
 
 
 def as_kernel(element: Element) -> Callable[[list[float]], float]:
