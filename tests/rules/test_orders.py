@@ -89,7 +89,8 @@ def revealed(element: Element) -> tuple[Order, ...]:
     if not biased:
         return Order(tree), Order(tree, fused=True)
     products = Tree(reveal(meeting_sizes(lambda values: kernel([*values, 0.0]), terms, sizes), terms))
-    return Order(tree), Order(tree, fused=True), Order(products, fused=True, init="first")
+    chain = [Order(Chain(), fused=True, init="first")] if products.items == (range(terms),) else []
+    return Order(tree), Order(tree, fused=True), *chain
 
 
 def as_kernel(element: Element) -> Callable[[list[float]], float]:
