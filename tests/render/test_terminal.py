@@ -145,3 +145,13 @@ def test_paragraphs_break_only_where_they_may() -> None:
     text = draw_paragraphs(["word " * 20 + "a\u00a0·\u00a0b"], Screen(40))
     assert max(cell_len(line) for line in text.plain.splitlines()) <= 40
     assert "a\u00a0·\u00a0b" in text.plain
+
+
+@pytest.mark.parametrize(("width", "lines"), [(120, 1), (50, 2)])
+def test_who_set_a_hyperparameter_is_said_below_where_the_line_is_full(width: int, lines: int) -> None:
+    words = "set by StepLR(step_size=2) at epoch 3"
+    given = VerdictView("given", words)
+    view = DerivationView("optimizer.lr@3", "0.05", "hyperparameter", "float64", None, given, (), (), ())
+    found = derivation_text(view, Screen(width)).split("\n")
+    assert len(found) == lines
+    assert words in found[-1]

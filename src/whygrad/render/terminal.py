@@ -146,8 +146,10 @@ def draw_derivation(view: DerivationView, screen: Screen) -> Text:
 
 
 def _node(view: DerivationView, text: Text, screen: Screen, first: str, rest: str) -> None:
-    _heading(view, text, screen, first)
+    shown = _heading(view, text, screen, first)
     body = rest + ("│ " if view.children else "  ")
+    if view.role == "hyperparameter" and view.verdict.sign == "given" and view.verdict.words not in shown:
+        _wrapped(view.verdict.words, text, screen, body, "dim")  # who set it, where the heading had no room
     if not view.seen:
         if view.equation is not None:
             _equation(view.equation, text, screen, body)
@@ -174,13 +176,16 @@ def _is_tall(view: DerivationView) -> bool:
     return not view.seen and (view.equation is not None or bool(view.children))
 
 
-def _heading(view: DerivationView, text: Text, screen: Screen, indent: str) -> None:
+def _heading(view: DerivationView, text: Text, screen: Screen, indent: str) -> str:
+    """The line of a number; gives what stands after the number."""
     text.append(indent, "dim")
     text.append(view.address, "bold cyan")
     text.append(" = ")
     text.append(view.value, "bold")
     room = screen.width - cell_len(indent + view.heading) - 2
-    text.append(f"  {_about(view, screen, room)}\n", "dim")
+    about = _about(view, screen, room)
+    text.append(f"  {about}\n", "dim")
+    return about
 
 
 def _about(view: DerivationView, screen: Screen, room: int) -> str:
