@@ -216,3 +216,23 @@ def test_a_reader_that_goes_away_is_no_error(run: str) -> None:
     assert process.wait() == 141
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+# ---- statistics of tensors
+
+
+def test_a_row_a_tensor(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "table", run, "--tensors")
+    assert "grad norm" in text and "linear.weight" in text and "linear.bias" in text
+    first = said(capsys, "table", run, "--tensors", "--step", "0")
+    assert first.startswith("step 0") and first != text
+    rows = json.loads(said(capsys, "table", run, "--tensors", "--json"))["rows"]
+    assert len(said(capsys, "table", run, "--tensors", "--csv").splitlines()) == len(rows) + 1
+    lost = [row["step"] for row in rows if row["tensor"] == "linear.bias" and row["lost"] == "1.0"]
+    assert lost == [12, 13, 14, 15, 16]
+
+
+def test_options_of_tensors_say_what_they_need(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--step" in said(capsys, "table", run, "--step", "1", code=2)
+    assert "--columns" in said(capsys, "table", run, "--tensors", "--columns", "loss", code=2)
+    assert "no step 99" in said(capsys, "table", run, "--tensors", "--step", "99", code=2)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_safetensors
 
 from whygrad.errors import RunFileError
-from whygrad.trace.file import RunWriter, open_run, save_run
+from whygrad.trace.file import VERSION, RunWriter, open_run, save_run
 from whygrad.trace.file_zip import ZipReader, ZipWriter
 from whygrad.trace.history import Column
 from whygrad.trace.invariants import check_step
@@ -41,6 +41,7 @@ from whygrad.trace.model import (
     Token,
     Value,
 )
+from whygrad.trace.statistics import ABSENT
 from whygrad.trace.store import Trace
 
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -208,7 +209,7 @@ def test_a_run_comes_back_as_it_was(saved: Path) -> None:
         (2, True, ""),
         (3, False, "budget"),
     ]
-    assert trace.info == replace(INFO, status="ok", notes=("numpy wrote",))
+    assert trace.info == replace(INFO, format_version=VERSION, status="ok", notes=("numpy wrote",))
     assert trace.history.columns == [LOSS, WEIGHT]
     assert trace.history.steps == [0, 1, 2]
 
@@ -391,7 +392,7 @@ def put(*path_and_value: Any) -> Callable[[Any], Any]:
 DEEP = b"[" * 100_000 + b"]" * 100_000
 STRUCTURE = "structures/1.json"
 HOSTILE: list[tuple[str, Any, str]] = [
-    ("whygrad.json", put("version", 2), "newer version"),
+    ("whygrad.json", put("version", VERSION + 1), "newer version"),
     ("whygrad.json", put("version", "1"), "expected a whole number"),
     ("whygrad.json", put("version", 0), "never was"),
     ("whygrad.json", put("format", "x"), "is not a saved run"),
@@ -570,3 +571,25 @@ def test_nothing_is_ever_unpickled() -> None:
         assert not re.search(
             r"\bpickle\b|\bmarshal\b|\beval\(|\bexec\(|allow_pickle|torch\.load", path.read_text("utf-8")
         ), path
+
+
+def test_statistics_in_pieces(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "a.why", INFO)
+    for step in range(40):
+        writer.write_statistics([(step, {"w": (float(step), ABSENT, 0.5, 0.0, 0.0)})])
+    writer.abandon()
+    found = open_run(tmp_path / "a.why").statistics
+    assert found.steps == list(range(40)) and found.column("w", "grad_norm") == [float(n) for n in range(40)]
+    assert found.column("w", "update_ratio") == [None] * 40
+
+
+def test_a_run_of_version_1_has_no_statistics(saved: Path, tmp_path: Path) -> None:
+    trace = open_run(rewritten(saved, tmp_path / "a.why", {"whygrad.json": put("version", 1)}))
+    check_whole(trace)
+    assert trace.statistics.rows == []
+
+
+def test_a_table_in_place_of_statistics(saved: Path, tmp_path: Path) -> None:
+    names = {"history/0-3.arrow": "statistics/0-3.arrow"}
+    with pytest.raises(RunFileError, match="statistics are damaged"):
+        _ = open_run(rewritten(saved, tmp_path / "a.why", {}, names)).statistics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 
 from whygrad.capture.sparse import parts
 from whygrad.capture.tape import Event
+from whygrad.trace.statistics import Numbers
+from whygrad.trace.statistics_sums import GradientPart
 
 Tensor = torch.Tensor
 
@@ -48,7 +51,9 @@ class Seen:
 @dataclass(slots=True)
 class RawStep:
     """Events `first` … of one step, and what was seen of names along the way, in order of `index`. `survivors`: the
-    parameters of a step that is not kept, whose writes later steps must know of."""
+    parameters of a step that is not kept, whose writes later steps must know of. `statistics`: of a step that may not be
+    kept, or `later`, which works them out. `grads`: what was seen of gradients that are let go; `still`: parameters whose
+    learning rate is 0; `skipped`: a GradScaler found the gradients infinite."""
 
     number: int
     first: int
@@ -66,6 +71,22 @@ class RawStep:
     survivors: list[Tensor] = field(default_factory=list[Tensor])
     seen: list[Seen] = field(default_factory=list[Seen])
     notes: list[str] = field(default_factory=list[str])
+    statistics: dict[str, Numbers] | None = None
+    later: Callable[[], dict[str, Numbers]] | None = None
+    later_bytes: int = 0
+    grads: dict[str, GradientPart] = field(default_factory=dict[str, GradientPart])
+    still: frozenset[str] = frozenset()
+    skipped: bool = False
+
+    def take_statistics(self) -> dict[str, Numbers] | None:
+        """`statistics`, worked out if they were not; None for a step whose values tell them."""
+        if self.later is not None:
+            self.statistics, self.later = self.later(), None
+        return self.statistics
+
+    def stands(self, name: str) -> bool:
+        """Whether this step's update could not have moved a parameter, whatever its gradient."""
+        return self.skipped or name in self.still
 
 
 def tensors_of(event: Any) -> list[Tensor]:

@@ -10,6 +10,7 @@ import torch
 from whygrad.capture.raw import RawStep, bytes_of
 from whygrad.capture.tape import Writes
 from whygrad.recorder.policy import Keep
+from whygrad.recorder.statistics import raw_statistics
 
 Tensor = torch.Tensor
 
@@ -83,7 +84,9 @@ class Keeper:
                 self._drop(step)
 
     def _drop(self, step: RawStep) -> None:
-        step.keep = False
+        if step.complete and step.statistics is None and step.later is None and step.seen:
+            step.statistics = raw_statistics(step, self._writes)
+        step.keep, step.grads = False, {}
         step.events, step.seen = [], []
         _remove(self._kept, step)
         _remove(self._tail, step)

@@ -14,6 +14,8 @@ from whygrad.capture.tape import Leaf, Tape, storage_key
 from whygrad.recorder.names import Modules, scan
 from whygrad.recorder.notes import SPARSE_TOO_LARGE, UNSEEN
 from whygrad.recorder.rows import SMALL
+from whygrad.recorder.statistics import Taken, take, take_back, take_gradient
+from whygrad.trace.statistics_sums import GradientPart
 
 Tensor = torch.Tensor
 MOST_DENSE = 1 << 26
@@ -43,6 +45,9 @@ class LeafTape(Tape):
         self._replaced: dict[int, Leaf] = {}
         self._dense: dict[int, Tensor] = {}
         self._backward_at = 0
+        self._parts: dict[str, GradientPart] = {}
+        self._taken: Taken | None = None
+        self._took_at = -1
 
     def note(self, text: str) -> None:
         """Say something about the recording, once."""
@@ -96,21 +101,26 @@ class LeafTape(Tape):
         """A sparse gradient that an update is about to use is recorded as the dense one that it stands for too."""
         for leaf in list(self._used.values()):
             grad = leaf.tensor.grad
-            if grad is not None and grad.layout is torch.sparse_coo and self.keeping:
+            if grad is not None and grad.layout is torch.sparse_coo:
                 if leaf.alias.nbytes <= MOST_DENSE:
                     with torch.no_grad():
                         self._dense[id(grad)] = dense_gradient(grad)
-                else:
+                elif self.keeping:
                     self.note(SPARSE_TOO_LARGE.format(name=self._name_of_leaf(leaf.tensor)))
 
     def _take_grads(self) -> None:
         """The gradients that the update uses."""
         index = self.index
         self.modules.decide()
+        sure = self.is_sure()
+        self._took_at = index if sure else -1
+        parameters: list[tuple[str, Tensor, Tensor | None]] = []
         for leaf in self._used.values():
             grad = leaf.tensor.grad
             if grad is not None:
                 grad = self._dense.pop(id(grad), grad)
+            if not sure:
+                parameters.append((self._name_of_leaf(leaf.tensor), leaf.alias, grad))
             if grad is not None and grad.layout is torch.strided:
                 name = self._name_of_leaf(leaf.tensor)
                 self._seen.append(Seen(index, name, grad, "gradient", create=True))
@@ -118,6 +128,21 @@ class LeafTape(Tape):
                 self._seen += [Seen(index, other, grad, "gradient", create=True) for other in others]
                 if grad.numel() <= SMALL:
                     self._grads.append((name, grad.detach().clone()))
+                part = take_gradient(grad) if sure and self._gone else None  # a gradient may be let go too
+                if part is not None:
+                    self._parts[name] = part
+        if not sure:
+            self._taken = take(parameters)
+
+    def take_back(self) -> None:
+        """The step was to be kept, and is about to be let go: what its update began with is copied now."""
+        if self._took_at >= 0:
+            parameters = [(self._name_of_leaf(leaf.tensor), leaf.alias) for leaf in self._used.values()]
+            self._taken = take_back(parameters, self._seen, self._parts, self._took_at, self.writes)
+
+    def is_sure(self) -> bool:
+        """Whether the running step's values are going to be kept, as far as is known."""
+        return self.keeping and self.holding
 
     def on_written(self, leaf: Leaf) -> None:
         self._snapshot(leaf)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from whygrad.capture.freeze import Freezer, geometry
+from whygrad.capture.raw import RawStep
 from whygrad.recorder.build import build_step
 from whygrad.recorder.session import Session
 from whygrad.trace.history import History
 from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo, Value
+from whygrad.trace.statistics import Numbers, Statistics
+from whygrad.trace.statistics_step import step_statistics
 from whygrad.trace.store import Trace, uncollected
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +28,7 @@ class LiveRun:
         self._steps: dict[int, Step] = {}
         self._contents: dict[int, dict[int, Array]] = {}
         self._done = 0
+        self._statistics: dict[int, dict[str, Numbers]] = {}
 
     def trace(self, info: RunInfo) -> Trace:
         """The run up to now. Steps that are still being recorded are not part of it."""
@@ -44,7 +48,7 @@ class LiveRun:
             StepInfo(raw.number, raw.first, raw.last, raw.complete, raw.number in self._steps, raw.held, raw.why_not)
             for raw in closed
         ]
-        return Trace(info, index, self.history(), self)
+        return Trace(info, index, self.history(), self, load_statistics=lambda: self.statistics(closed))
 
     def history(self) -> History:
         """The table, of all steps."""
@@ -52,6 +56,19 @@ class LiveRun:
         for row in self.session.rows:
             history.add(row.step, row.cells())
         return history
+
+    def statistics(self, closed: list[RawStep]) -> Statistics:
+        """Of the tensors of all finished steps; those of kept steps are worked out here, when they are first asked for."""
+        found = Statistics()
+        for raw in closed:
+            if not raw.complete:
+                continue
+            row = raw.take_statistics() or self._statistics.get(raw.number)
+            if row is None and raw.number in self._steps:
+                step, contents = self._steps[raw.number], self._contents[raw.number]
+                row = self._statistics[raw.number] = step_statistics(step, contents, raw.stands, raw.grads)
+            found.add(raw.number, row or {})
+        return found
 
     def address_of(self, tensor: Any, trace: Trace) -> tuple[int, Value] | None:
         """The latest step that knows a live tensor, and its Value there; None when no recorded op met it."""

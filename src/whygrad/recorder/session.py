@@ -30,6 +30,7 @@ from whygrad.recorder.policy import Keep
 from whygrad.recorder.predictions import Predictions
 from whygrad.recorder.rows import Row, make_row
 from whygrad.recorder.schedulers import Schedulers
+from whygrad.recorder.statistics import MOST_LATER
 
 Tensor = torch.Tensor
 _NOT_YET = 1 << 62
@@ -37,7 +38,7 @@ _NOT_YET = 1 << 62
 
 class Session(LeafTape):
     """The tape of a whole program, cut into steps. `closed` receives every finished step, in order; `lock` is held while
-    memory that a closed step may still refer to is overwritten."""
+    memory that a closed step may still refer to is overwritten. `waiting`: bytes that closed steps hold for statistics."""
 
     def __init__(self, keep: Keep) -> None:
         super().__init__()
@@ -62,6 +63,9 @@ class Session(LeafTape):
         self._optimizers: dict[tuple[str, int], int] = {}
         self._call: RawOptimizerCall | None = None
         self._paused = False
+        self.waiting = 0
+        self._still: set[str] = set()
+        self._skipped = False
         self.suspended = False
         self._entered = False
         self._handles: list[Any] = []
@@ -182,7 +186,10 @@ class Session(LeafTape):
             self.written = leaf
 
     def on_scale(self, found_inf: Tensor) -> None:
-        if self._had_backward and not self._updated and self.region < 0 and bool(found_inf.item()):
+        if not self._had_backward or self.region >= 0 or not bool(found_inf.item()):
+            return
+        self._skipped = True
+        if not self._updated:
             self._take_grads()
             self._updated, self._update_end = True, self.index + 1
             self._said = [SKIPPED.format(step=self.number)]
@@ -240,6 +247,10 @@ class Session(LeafTape):
             for i, group in enumerate(optimizer.param_groups)
             if isinstance(group.get("lr"), (int, float, Tensor))
         ]
+        self._still |= {
+            self._name_of_leaf(p) for group in optimizer.param_groups if group.get("lr") == 0
+            for p in group["params"] if id(p) in self._used
+        }  # fmt: skip
         set_by = self._schedulers.set_by(optimizer)
         if rerun:
             self._call = before_step(optimizer, number, self, set_by)
@@ -324,6 +335,7 @@ class Session(LeafTape):
             torch.get_num_threads(), held, self.cloned,
         )  # fmt: skip
         step.last, step.notes, self._said = end, self._said, []
+        step.grads, step.still, step.skipped = self._parts, frozenset(self._still), self._skipped
         step.why_not = "" if step.keep else "budget" if self.keeper.full or not self.holding else "steps"
         step.writes = [each for each in self.writes.order if each[0] < end]
         self.writes.order = [each for each in self.writes.order if each[0] >= end]
@@ -334,6 +346,9 @@ class Session(LeafTape):
         if complete:
             prediction = self.predictions.of(step) if self.holding else None
             self.rows.append(make_row(step.number, self._loss, prediction, parameters, self._grads, self._lr))
+            if self._taken is not None:
+                self._taken.finish(step, MOST_LATER - self.waiting)
+                self.waiting += step.later_bytes
         self.events = self.events[cut:]
         self.base = max(self.base, end)
         self._begin_next(complete)
@@ -353,7 +368,8 @@ class Session(LeafTape):
         self._forward_at = _NOT_YET
         self._backward_at = 0
         self._loss = None
-        self._grads, self._lr = [], []
+        self._grads, self._lr, self._parts, self._still, self._taken = [], [], {}, set(), None
+        self._skipped, self._took_at = False, -1
         self.leaves, self._used, self._since = self._used, {}, {}
         self._leaf_names = {key: each for key, each in self._leaf_names.items() if key in self.leaves}
         self.held = self.cloned = 0
@@ -389,6 +405,9 @@ class Session(LeafTape):
         return self._name_parameters(step, end)
 
     # ---- what is kept
+
+    def is_sure(self) -> bool:
+        return self.holding and not self.keeper.full and self.keep.wants(self.number)
 
     def on_held(self) -> None:
         """The bytes held for this step may be over the budget: count them exactly, and let go of results when they are; of
@@ -441,6 +460,7 @@ class Session(LeafTape):
             "A larger --budget keeps it."
         )
         self.holding = False
+        self.take_back()
         self.writes.forget(self._first, self.index, set(self.writes.log), self.keeper.kept_until())
         self.base, self.events = self.index, []
         self.writes.gone.take_back(self._first)

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from whygrad.recorder.policy import Keep
 from whygrad.recorder.session import Session
 from whygrad.trace.file import RunWriter
 from whygrad.trace.model import Step, StepInfo
+from whygrad.trace.statistics import Numbers
+from whygrad.trace.statistics_step import step_statistics
 
 Array = np.ndarray[Any, Any]
 MOST_WAITING = 256 << 20
@@ -41,6 +43,14 @@ class _Frozen:
     info: StepInfo
     step: Step | None
     contents: dict[int, Array]
+    raw: RawStep
+
+    def statistics(self) -> dict[str, Numbers]:
+        """Of the step's tensors."""
+        taken = self.raw.take_statistics()
+        if taken is not None or self.step is None:
+            return taken or {}
+        return step_statistics(self.step, self.contents, self.raw.stands, self.raw.grads)
 
 
 class SavedSession(Session):
@@ -114,18 +124,19 @@ class Sink:
     def _freeze_one(self, raw: RawStep) -> None:
         weight = _weight(raw)
         info = StepInfo(raw.number, raw.first, raw.last, raw.complete, False, 0, raw.why_not)
-        frozen = _Frozen(info, None, {})
+        frozen = _Frozen(info, None, {}, raw)
         if raw.keep and not self.failed:
             try:
                 frozen.step, frozen.contents = build_step(raw, self._freezer)
                 self._settle_budget(raw, frozen)
             except Exception as error:  # a step that cannot be frozen must not stop the program
-                frozen = _Frozen(StepInfo(raw.number, raw.first, raw.last, raw.complete, False, 0, "error"), None, {})
+                frozen = _Frozen(replace(info, why_not="error"), None, {}, raw)
                 self._report(f"step {raw.number} could not be recorded: {type(error).__name__}: {error}")
         else:
             self._freezer.skip(raw)
         size = sum(data.nbytes for data in frozen.contents.values())
         self._waiting += size - weight
+        self.session.waiting -= raw.later_bytes
         raw.events, raw.seen = [], []
         self.session.writes.forget(raw.first, raw.last, {key for _, key in raw.writes}, None)
         self._frozen.append(frozen)
@@ -157,10 +168,13 @@ class Sink:
         # Rows first: of a killed program there may be a row too many, but no step without its row.
         self.writer.write_rows([(row.step, row.cells()) for row in self._take_rows()])
         skipped: list[StepInfo] = []
+        statistics: list[tuple[int, dict[str, Numbers]]] = []
         while self._frozen:
             frozen = self._frozen.popleft()
             self.ops = frozen.info.last
             self.complete += frozen.info.complete
+            if frozen.info.complete:
+                statistics.append((frozen.info.number, frozen.statistics()))
             if frozen.step is None:
                 skipped.append(frozen.info)
             else:
@@ -171,6 +185,7 @@ class Sink:
                 if frozen.info.complete or self.last_kept is None:
                     self.last_kept = frozen.step
         self.writer.write_index(skipped)
+        self.writer.write_statistics(statistics)
         for note in list(self.session.notes):
             self.writer.note(note)
         if self._refresh is not None:

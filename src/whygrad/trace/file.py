@@ -23,6 +23,7 @@ from whygrad.trace.file_zip import ZipWriter
 from whygrad.trace.history import Column, History
 from whygrad.trace.invariants import check_step
 from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo
+from whygrad.trace.statistics import Numbers, Statistics
 from whygrad.trace.store import Trace
 
 __all__ = ["FORMAT", "VERSION", "RunWriter", "open_run", "save_run"]
@@ -63,6 +64,7 @@ class RunWriter:
         self._pending: list[StepInfo] = []
         self._index = Segments(self._zip, "index", "json", _join_index)
         self._history = Segments(self._zip, "history", "arrow", _join_history)
+        self._statistics = Segments(self._zip, "statistics", "arrow", _join_history)
         self._zip.add(
             "whygrad.json",
             [_json({"format": FORMAT, "version": VERSION, "producer": f"whygrad {info.whygrad}".strip()})],
@@ -94,6 +96,14 @@ class RunWriter:
                 table.add(step, cells)
             self._history.add(file_history.pack(table), len(rows))
 
+    def write_statistics(self, rows: Sequence[tuple[int, dict[str, Numbers]]]) -> None:
+        """Rows of the statistics: `(step, numbers by tensor)`."""
+        if rows:
+            table = Statistics()
+            for step, row in rows:
+                table.add(step, row)
+            self._statistics.add(file_history.pack(table.history()), len(rows))
+
     def write_index(self, infos: Sequence[StepInfo] = ()) -> None:
         """Lines of the index: of the steps written since the last call, and `infos`, of steps that were not
         kept."""
@@ -121,6 +131,8 @@ class RunWriter:
         self._index.join_all()
         if self._history.count <= _MOST_JOINED:
             self._history.join_all()
+        if self._statistics.count <= _MOST_JOINED:
+            self._statistics.join_all()
         self._zip.close()
 
     def abandon(self) -> None:
@@ -189,7 +201,7 @@ def open_run(path: str | os.PathLike[str]) -> Trace:
     reading steps, numbers and table of the Trace can raise it too.
     """
     source = FileSource(Path(path))
-    return Trace(source.info, source.index, source.history, source)
+    return Trace(source.info, source.index, source.history, source, load_statistics=source.read_statistics)
 
 
 def save_run(trace: Trace, path: str | os.PathLike[str]) -> None:
@@ -204,6 +216,8 @@ def save_run(trace: Trace, path: str | os.PathLike[str]) -> None:
         for number, row in zip(history.steps, history.rows, strict=True):
             rows.append((number, [(by_name[name], cell) for name, cell in row.items() if cell is not None]))
         writer.write_rows(rows)
+        statistics = trace.statistics
+        writer.write_statistics(list(zip(statistics.steps, statistics.rows, strict=True)))
         for info in trace.index:
             if not info.kept:
                 writer.write_index([info])

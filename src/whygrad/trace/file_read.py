@@ -21,10 +21,11 @@ from whygrad.trace.file_zip import ZipReader
 from whygrad.trace.history import History
 from whygrad.trace.invariants import check_step
 from whygrad.trace.model import Chunk, RunInfo, Step, StepInfo
+from whygrad.trace.statistics import Statistics, from_history
 
 Array = np.ndarray[Any, Any]
 FORMAT = "whygrad run"
-VERSION = 1
+VERSION = 2
 _MOST_CACHED = 64
 
 
@@ -185,6 +186,16 @@ class FileSource:
         for name in segment_names(self._zip, "history"):
             file_history.unpack(self._zip.read(name), str(self._zip.fail(name)), table)
         return table
+
+    def read_statistics(self) -> Statistics:
+        """The statistics of all steps. Raises RunFileError when they are none of ours."""
+        table = History()
+        for name in segment_names(self._zip, "statistics"):
+            file_history.unpack(self._zip.read(name), str(self._zip.fail(name)), table)
+        try:
+            return from_history(table)
+        except (KeyError, ValueError):
+            raise RunFileError(f"{self.path}: its statistics are damaged: a column is none of theirs.") from None
 
     def _head(self, number: int) -> dict[str, Any]:
         name = f"steps/{number}.json"

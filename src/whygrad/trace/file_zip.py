@@ -36,7 +36,7 @@ _MOST_EXPANDED = 1 << 29
 _COMMENT = b"whygrad directory crc32 "
 NAMES = re.compile(
     r"whygrad\.json|info/\d{1,12}\.json|index/\d{1,12}-\d{1,12}\.json|structures/\d{1,12}\.json|steps/\d{1,12}\.json"
-    r"|values/\d{1,12}\.safetensors|history/\d{1,12}-\d{1,12}\.arrow"
+    r"|values/\d{1,12}\.safetensors|(?:history|statistics)/\d{1,12}-\d{1,12}\.arrow"
 )
 """Every name that a member of a run may have."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One scalar followed over the run. `kind`: loss, prediction, parameter, gradient, hyperparameter. `address` lacks the
-    step: `linear.weight[0,0].grad`. `format` is the number format of the recorded scalar."""
+    """One scalar followed over the run. `kind`: loss, prediction, parameter, gradient, hyperparameter, and statistic (of a
+    tensor, which `trace.statistics` holds and no table of scalars). `address` lacks the step: `linear.weight[0,0].grad`.
+    `format` is the number format of the recorded scalar."""
 
     name: str
     kind: str
@@ -36,7 +37,7 @@ class History:
         self.rows.append({column.name: value for column, value in cells})
 
     def _insert(self, column: Column) -> None:
-        order = ("prediction", "loss", "parameter", "gradient", "hyperparameter")
+        order = ("prediction", "loss", "parameter", "gradient", "hyperparameter", "statistic")
         rank = order.index(column.kind) if column.kind in order else len(order)
         place = len(self.columns)
         while place and order.index(self.columns[place - 1].kind) > rank:

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from whygrad.errors import StepNotKept, ValueDropped
 from whygrad.trace.history import History
 from whygrad.trace.model import UNWRITTEN, Chunk, Dropped, Op, RunInfo, Step, StepInfo, Value
+from whygrad.trace.statistics import Statistics
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +48,7 @@ class StepSource(Protocol):
 @dataclass
 class Trace:
     """`index` lists all steps in order, kept or not. `recover`, where it is set, gives the bytes of memory that was let go
-    when a step was recorded, or raises ValueDropped."""
+    when a step was recorded, or raises ValueDropped. `load_statistics`: how `statistics` are had."""
 
     info: RunInfo
     index: list[StepInfo]
@@ -56,6 +57,13 @@ class Trace:
     _steps: dict[int, Step] = field(default_factory=dict[int, Step])
     _chunks: dict[tuple[int, int], Array | None] = field(default_factory=dict[tuple[int, int], "Array | None"])
     recover: Callable[[Step, Dropped], Array] | None = None
+    load_statistics: Callable[[], Statistics] = Statistics
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of each parameter tensor and step, kept or not; empty where the file is older than they are. Loaded when first
+        asked for."""
+        return self.load_statistics()
 
     def step(self, number: int) -> Step:
         """Step `number`. Raises StepNotKept, naming the option that would keep it."""
