@@ -1,4 +1,4 @@
-"""`python -m benchmarks [record|why|verdicts|orders|models|all] [--quick] [--write]`: figures in markdown.
+"""`python -m benchmarks [record|why|verdicts|orders|models|play|all] [--quick] [--write]`: figures in markdown.
 
 `python -m benchmarks coverage [--only REGEX] [--dtype NAME] [--quick] [--write]`: how much of PyTorch is explained.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 COVERAGE = ROOT / "docs" / "coverage.md"
-PARTS = ("record", "why", "verdicts", "orders", "models")
+PARTS = ("record", "why", "verdicts", "orders", "models", "play")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,6 +79,10 @@ def _part(name: str, quick: bool) -> str:
         from benchmarks import models
 
         return models.report(quick)
+    if name == "play":
+        from benchmarks import play
+
+        return play.report(quick)
     return _orders(quick)
 
 

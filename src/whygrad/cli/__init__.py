@@ -17,12 +17,13 @@ from whygrad.errors import WhygradError
 
 __all__ = ["main"]
 
-COMMANDS = ("run", "table", "why", "demo", "grad_fn")
+COMMANDS = ("run", "table", "why", "show", "demo", "play", "grad_fn")
 """Modules of this package: each has `add_parser(subparsers)`, which sets `main` (arguments → exit code)."""
 
 _EPILOG = """\
 begin here:
   whygrad demo neuron                              one neuron, twenty steps, every number explained
+  whygrad play                                     the same live, in the browser: turn the knobs, click a number
   whygrad run train.py                             record your own training
   whygrad why train.why "fc1.weight[0,0].grad@3"   why is this number what it is?
 

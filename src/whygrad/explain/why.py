@@ -116,6 +116,17 @@ class Explainer:
             return replace(bare, verdict=Verdict("given", reason=_given(bare)))
         return replace(bare, more=True, verdict=Verdict("not asked"))
 
+    def place(self, address: str) -> Place | None:
+        """Where the scalar at `address` stands; None for a hyperparameter. Raises AddressError, StepNotKept."""
+        return None if self._asked.hyper(address) is not None else self._asked.place(address)
+
+    def opened(self, place: Place) -> tuple[Derivation, Operands]:
+        """One number explained, its operands named and valued but not gone into, and their places. A walk that opens each
+        number once is made of this."""
+        node, operands = self.node(place)
+        leaves = (hyperparameter(each) if isinstance(each, HyperPlace) else self._leaf(each) for each in operands)
+        return replace(node, operands=tuple(leaves)), operands
+
     # ---- one node
 
     def node(self, place: Place) -> tuple[Derivation, Operands]:

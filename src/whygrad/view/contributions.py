@@ -10,7 +10,7 @@ from whygrad.view.numbers import about
 if TYPE_CHECKING:
     from whygrad.explain.contributions import Contributions
 
-__all__ = ["sentences", "to_dicts"]
+__all__ = ["amount", "sentences", "to_dicts"]
 
 _SHOWN = 3
 _SETTLED = 1.005
@@ -25,11 +25,11 @@ def sentences(found: tuple[Contributions, ...]) -> tuple[str, ...]:
 def _sentence(found: Contributions) -> str:
     kind = "examples" if found.by == "example" else "paths"
     moving = [part for part in found.parts if part.amount]
-    shown = [f"{part.label}: {_amount(part.amount)}" for part in moving[:_SHOWN]]
+    shown = [f"{part.label}: {amount(part.amount)}" for part in moving[:_SHOWN]]
     text = f"By {found.by}, of {len(found.parts)}: " + "; ".join(shown)
     if len(moving) > _SHOWN:
         rest = math.fsum(part.amount for part in moving[_SHOWN:])
-        text += f"; the other {len(moving) - _SHOWN} together {_amount(rest)}"
+        text += f"; the other {len(moving) - _SHOWN} together {amount(rest)}"
     silent = len(found.parts) - len(moving)
     if silent:
         text += f"; {silent} {kind if silent > 1 else found.by} contributed nothing" if moving else "nothing from any"
@@ -41,10 +41,11 @@ def _cancelled(found: Contributions, kind: str) -> str:
         return f" All of it cancelled: the {kind} add up to 0."
     if found.cancellation < _SETTLED:
         return ""
-    return f" Their sizes add up to {_amount(found.cancellation)} times the size of the sum: the rest cancels."
+    return f" Their sizes add up to {amount(found.cancellation)} times the size of the sum: the rest cancels."
 
 
-def _amount(value: float) -> str:
+def amount(value: float) -> str:
+    """A part's size in a few digits, kept on one line."""
     return about(value).replace(" ", "\u00a0")
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from whygrad.explain.derivation import Derivation, SumInfo
+from whygrad.explain.derivation import Derivation, SumInfo, Term
 from whygrad.rules.expr import (
     Bin,
     Call,
@@ -31,7 +31,7 @@ from whygrad.rules.expr import (
 )
 from whygrad.view.numbers import MINUS, about, number, typographic
 
-__all__ = ["SUM", "Atoms", "Piece", "because", "numeric", "symbolic", "write"]
+__all__ = ["SUM", "Atoms", "Mark", "Piece", "because", "numeric", "symbolic", "unmarked", "write"]
 
 Level = Literal[1, 2, 3, 4, 5]
 SUM, PRODUCT, NEGATIVE, POWER, ATOM = 1, 2, 3, 4, 5
@@ -54,24 +54,34 @@ class Piece:
 class Atoms:
     """What stands for the variables: `var(k)` for an operand, `num` for a constant, `drawn` for a random
     number, `dot` for a long sum without what it starts from; `negated(k)` tells that operand k is called
-    `−something`, so that adding it is written as subtracting."""
+    `−something`, so that adding it is written as subtracting it without that sign: `bare(k)`."""
 
     var: Callable[[int], Piece]
     num: Callable[[Num], Piece]
     drawn: Callable[[Drawn], Piece]
     dot: Callable[[Dot], Piece]
     negated: Callable[[int], bool]
+    bare: Callable[[int], Piece]
 
 
-def symbolic(derivation: Derivation) -> str:
+Mark: TypeAlias = Callable[[int, str], str]
+"""Gives operand k's text with something around it that the grammar does not look at (`view.tokens`)."""
+
+
+def unmarked(operand: int, text: str) -> str:
+    """No mark: the text alone."""
+    return text
+
+
+def symbolic(derivation: Derivation, mark: Mark = unmarked) -> str:
     """The equation with names: `linear.weight − lr · ∂loss/∂linear.weight`; empty where there is none."""
-    return "" if derivation.equation is None else write(derivation.equation, _names(derivation)).text
+    return "" if derivation.equation is None else write(derivation.equation, _names(derivation, mark)).text
 
 
-def numeric(derivation: Derivation) -> str:
+def numeric(derivation: Derivation, mark: Mark = unmarked) -> str:
     """The equation with numbers, each the shortest decimal that reads back to its bits: `0.1807 − 0.1 ·
     (−0.9414)`."""
-    return "" if derivation.equation is None else write(derivation.equation, _numbers(derivation)).text
+    return "" if derivation.equation is None else write(derivation.equation, _numbers(derivation, mark)).text
 
 
 def because(derivation: Derivation) -> str:
@@ -229,8 +239,7 @@ def _unsigned(atoms: Atoms) -> Atoms:
     """Atoms for what was `−x`: an operand called `−lr`, of value −0.1, is written `lr` and 0.1."""
 
     def var(k: int) -> Piece:
-        piece = atoms.var(k)
-        return Piece(piece.text.lstrip(MINUS + "-")) if atoms.negated(k) else piece
+        return atoms.bare(k) if atoms.negated(k) else atoms.var(k)
 
     return replace(atoms, var=var, negated=lambda _: False)
 
@@ -242,30 +251,49 @@ def _negated(derivation: Derivation) -> Callable[[int], bool]:
     return lambda k: k < len(derivation.operands) and derivation.operands[k].label.startswith((MINUS, "-"))
 
 
-def _names(derivation: Derivation) -> Atoms:
-    def var(k: int) -> Piece:
-        return _name(derivation.operands[k].label or derivation.operands[k].address)
-
+def _names(derivation: Derivation, mark: Mark = unmarked) -> Atoms:
     def num(constant: Num) -> Piece:
         return _name(constant.text) if constant.text else _constant(constant.value)
 
     def dot(expr: Dot) -> Piece:
-        return _symbolic_sum(expr, derivation)
+        return _symbolic_sum(expr, derivation, mark)
 
-    return Atoms(var, num, lambda drawn: _name(drawn.text), dot, _negated(derivation))
+    return _atoms(derivation, lambda k: _name(_label(derivation, k)), num, lambda drawn: _name(drawn.text), dot, mark)
 
 
-def _numbers(derivation: Derivation) -> Atoms:
-    def var(k: int) -> Piece:
-        return _operand_number(derivation.operands[k])
-
+def _numbers(derivation: Derivation, mark: Mark = unmarked) -> Atoms:
     def dot(expr: Dot) -> Piece:
-        return _numeric_sum(expr, derivation)
+        return _numeric_sum(expr, derivation, mark)
 
     def drawn(expr: Drawn) -> Piece:
         return _formatted(expr.value, derivation.format)
 
-    return Atoms(var, lambda constant: _constant(constant.value), drawn, dot, _negated(derivation))
+    def var(k: int) -> Piece:
+        return _operand_number(derivation.operands[k])
+
+    return _atoms(derivation, var, lambda constant: _constant(constant.value), drawn, dot, mark)
+
+
+def _atoms(
+    derivation: Derivation,
+    var: Callable[[int], Piece],
+    num: Callable[[Num], Piece],
+    drawn: Callable[[Drawn], Piece],
+    dot: Callable[[Dot], Piece],
+    mark: Mark,
+) -> Atoms:
+    def bare(k: int) -> Piece:
+        return Piece(mark(k, var(k).text.lstrip(MINUS + "-")))
+
+    return Atoms(lambda k: _marked(var(k), k, mark), num, drawn, dot, _negated(derivation), bare)
+
+
+def _marked(piece: Piece, k: int, mark: Mark) -> Piece:
+    return replace(piece, text=mark(k, piece.text))
+
+
+def _label(derivation: Derivation, k: int) -> str:
+    return derivation.operands[k].label or derivation.operands[k].address
 
 
 def _operand_number(operand: Derivation) -> Piece:
@@ -308,23 +336,23 @@ def _outside_brackets(text: str) -> str:
 # ---- long sums
 
 
-def _symbolic_sum(dot: Dot, derivation: Derivation) -> Piece:
+def _symbolic_sum(dot: Dot, derivation: Derivation, mark: Mark) -> Piece:
     info = derivation.sum_of(dot)
+    alone = False
     if info is None or not info.terms:
         labels = ["aᵢ"] if dot.b is None else ["aᵢ", "bᵢ"]
         labels += [f"{letter}ᵢ" for letter in "cdef"[: len(dot.more)]]
-        alone = False
+        pieces = [_name(label) for label in labels]
+    elif info.count == 1:
+        alone = True
+        pieces = [_marked(_name(_label(derivation, k)), k, mark) for k in info.terms[0].factors]
     else:
-        factors = [
-            [derivation.operands[k].label or derivation.operands[k].address for k in t.factors] for t in info.terms
-        ]
-        alone = info.count == 1
-        labels = factors[0] if alone else [_running([f[i] for f in factors]) for i in range(len(factors[0]))]
-    pieces = [_name(label) for label in labels]
+        factors = [[_label(derivation, k) for k in t.factors] for t in info.terms]
+        pieces = [_name(_running([f[i] for f in factors])) for i in range(len(factors[0]))]
     if dot.term is not None:
-        body = write(dot.term, _inside(pieces, _names(derivation), len(dot.more)))
+        body = write(dot.term, _inside(pieces, _names(derivation, mark), len(dot.more)))
     elif len(pieces) == 2 and pieces[0] == pieces[1] and not alone:
-        body = _power(pieces[0], Num(2), _names(derivation))
+        body = _power(pieces[0], Num(2), _names(derivation, mark))
     else:
         body = _product(pieces)
     return body if alone else Piece(f"Σᵢ {_wrap(body, PRODUCT, first=True)}", SUM)
@@ -339,7 +367,7 @@ def _inside(series: list[Piece], atoms: Atoms, more: int = 0) -> Atoms:
             return series[len(series) - more - k - 1]
         return series[min(k, len(series) - 1)] if k < 2 else atoms.var(k - 2)
 
-    return replace(atoms, var=var, negated=lambda k: k >= 2 and atoms.negated(k - 2))
+    return replace(atoms, var=var, negated=lambda k: k >= 2 and atoms.negated(k - 2), bare=lambda k: atoms.bare(k - 2))
 
 
 def _running(labels: list[str]) -> str:
@@ -361,13 +389,11 @@ def _running(labels: list[str]) -> str:
     return f"{heads.pop()}[{','.join(letters.get(p, text) for p, text in enumerate(rows[0]))}]"
 
 
-def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
+def _numeric_sum(dot: Dot, derivation: Derivation, mark: Mark) -> Piece:
     info = derivation.sum_of(dot)
     if info is None or not info.terms:
         return Piece(f"(sum of {len(dot.a)} terms)")
-    parts = [
-        _numeric_term(dot, [_operand_number(derivation.operands[k]) for k in t.factors], derivation) for t in info.terms
-    ]
+    parts = [_numeric_term(dot, t, derivation, mark) for t in info.terms]
     if len(parts) == 1 and not info.rest_count:
         return parts[0]
     least = SUM if dot.term is None else PRODUCT
@@ -375,12 +401,11 @@ def _numeric_sum(dot: Dot, derivation: Derivation) -> Piece:
     return Piece(text + (f" + ({_rest(info)})" if info.rest_count else ""), SUM)
 
 
-def _numeric_term(dot: Dot, factors: list[Piece], derivation: Derivation) -> Piece:
-    return (
-        _product(factors)
-        if dot.term is None
-        else write(dot.term, _inside(factors, _numbers(derivation), len(dot.more)))
-    )
+def _numeric_term(dot: Dot, term: Term, derivation: Derivation, mark: Mark) -> Piece:
+    factors = [_marked(_operand_number(derivation.operands[k]), k, mark) for k in term.factors]
+    if dot.term is None:
+        return _product(factors)
+    return write(dot.term, _inside(factors, _numbers(derivation, mark), len(dot.more)))
 
 
 def _rest(info: SumInfo) -> str:

@@ -8,14 +8,14 @@ from whygrad.explain.derivation import Derivation
 from whygrad.view.equation import numeric, symbolic
 from whygrad.view.numbers import number
 
-__all__ = ["derivation_latex", "latex"]
+__all__ = ["DIGITS", "TOKEN", "derivation_latex", "latex"]
 
 _NAME = r"[^\W\d_](?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\w.:])*(?:\[[\w,]*\])*(?:\.grad)?"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"(?P<partial>∂{_NAME}/∂{_NAME})|(?P<power>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<number>\d[\d.]*(?:e[+-]?\d+)?)"
     rf"|(?P<sum>Σᵢ)|(?P<name>∂?{_NAME})|(?P<other>.)"
 )
-_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _OTHER = {
     "·": r" \cdot ", "−": "-", "≈": r"\approx ", "…": r"\dots ",
     "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -37,7 +37,7 @@ def derivation_latex(derivation: Derivation) -> str:
 
 def latex(text: str) -> str:
     """`w − lr · ∂loss/∂w` → LaTeX for the same, to stand between dollar signs."""
-    whole = "".join(_token(match, text) for match in _TOKEN.finditer(text))
+    whole = "".join(_token(match, text) for match in TOKEN.finditer(text))
     return re.sub(r" {2,}", " ", _roots(whole)).strip()
 
 
@@ -48,7 +48,7 @@ def _token(match: re.Match[str], text: str) -> str:
             above, below = token.split("/∂")
             return rf"\frac{{\partial {_name(above[1:])}}}{{\partial {_name(below)}}}"
         case "power":
-            return f"^{{{token.translate(_DIGITS)}}}"
+            return f"^{{{token.translate(DIGITS)}}}"
         case "number":
             mantissa, e, power = token.partition("e")
             return rf"{mantissa} \cdot 10^{{{int(power)}}}" if e else token
