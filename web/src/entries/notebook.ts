@@ -1,0 +1,1 @@
+export { widget as default } from "../host/notebook.ts";

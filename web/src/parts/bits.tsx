@@ -1,0 +1,31 @@
+// A number's encoding: its bits in their fields, in hexadecimal, and every decimal digit when asked.
+import type { Node } from "../types.ts";
+
+const FIELDS = ["sign", "exponent", "significand"];
+
+export function Bits({ node }: { node: Node }) {
+  const fields = node.bits.split("|");
+  return (
+    <details class="bits" open>
+      <summary>
+        {node.format} <code>{node.hex}</code>
+      </summary>
+      <div class="fields">
+        {fields.map((bits, i) => (
+          <span class={`field f${i}`}>
+            <code>
+              {[...bits].map((bit) => (
+                <i>{bit}</i>
+              ))}
+            </code>
+            <small>{FIELDS[i]}</small>
+          </span>
+        ))}
+      </div>
+      <details>
+        <summary>every digit</summary>
+        <code class="digits">{node.exact}</code>
+      </details>
+    </details>
+  );
+}
