@@ -59,6 +59,10 @@ class _LiveRun(Run):
         with self._recording.unwatched():
             return super().why(what, index, depth=depth)
 
+    def _asked(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        with self._recording.unwatched():
+            return super()._asked(kind, body)
+
     def _why_tensor(self, tensor: Any, index: Any, depth: int | None) -> Any:
         step, value, where = self._recording.find(tensor, index)
         assert self._explainer is not None

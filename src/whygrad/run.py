@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from whygrad.explain.updates import Progress
     from whygrad.explain.updates import Updates as InertUpdates
     from whygrad.explain.why import Explainer
+    from whygrad.trace.statistics import Statistics
     from whygrad.trace.store import Trace
     from whygrad.view.derivation import DerivationView
 
@@ -58,6 +60,26 @@ class Derivation:
         from whygrad.render.html import derivation_html
 
         return derivation_html(self.view())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """For a notebook with a live kernel: the page, in place of the static HTML. Empty where that is all there is."""
+        from whygrad.render.widget import mimebundle
+
+        return {} if self._explainer is None else mimebundle(self, self._asked, self._repr_html_)
+
+    def _display_(self) -> object:
+        """The same for marimo."""
+        from whygrad.render.widget import marimo_display
+
+        return marimo_display(self, None if self._explainer is None else self._asked, self._repr_html_)
+
+    def _asked(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        from whygrad.render.terminal import derivation_text
+        from whygrad.view.page_why import WhyAnswers
+
+        assert self._explainer is not None
+        answers = WhyAnswers(self._explainer, derivation_text, self.inert)
+        return answers.page() if kind == "page" else answers.ask(kind, body)
 
     def to_dict(self) -> dict[str, Any]:
         """What `whygrad why --json` prints, as a dict."""
@@ -129,11 +151,18 @@ class Run:
         """Numbers of the steps whose values were kept."""
         return [info.number for info in self.trace.index if info.kept]
 
-    def table(self) -> pandas.DataFrame:
+    def table(self, tensors: bool = False) -> pandas.DataFrame:
         """A row a step, for all steps: loss, prediction, small parameters (after the update) and their gradients; the
-        learning rate where it changes. The index is the iteration; `table().attrs["addresses"]` maps a column to its address."""
+        learning rate where it changes. The index is the iteration; `table().attrs["addresses"]` maps a column to its address.
+
+        `tensors`: instead a row a step and parameter tensor, for all steps too: `grad_norm`, `update_ratio` (norm of the
+        update ÷ norm of the weight), `lost` (share of updates lost to rounding), `nonfinite_grad`, `nonfinite` (how many
+        elements are infinite or NaN), missing where they are not defined (`trace/statistics.py`).
+        """
         import pandas
 
+        if tensors:
+            return _long_frame(self.trace.statistics)
         history = self.trace.history
         short, columns = history.short_names(), history.shown()
         frame = pandas.DataFrame(
@@ -195,6 +224,44 @@ class Run:
         from whygrad.view.table import table_view
 
         return table_html(table_view(self.trace.history))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """For a notebook with a live kernel: the page, in place of the static HTML. Empty where that is all there is."""
+        from whygrad.render.widget import mimebundle
+
+        return mimebundle(self, self._asked, self._repr_html_)
+
+    def _display_(self) -> object:
+        """The same for marimo."""
+        from whygrad.render.widget import marimo_display
+
+        return marimo_display(self, self._asked, self._repr_html_)
+
+    def _asked(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        from whygrad.render.terminal import derivation_text
+        from whygrad.view.answers import Answers
+
+        answers = Answers(self._explain(), derivation_text)
+        return answers.page() if kind == "page" else answers.ask(kind, body)
+
+
+def _long_frame(found: Statistics) -> pandas.DataFrame:
+    import pandas
+
+    from whygrad.trace.statistics import ABSENT, KINDS
+
+    pairs = [(i, name) for i, row in enumerate(found.rows) for name in found.tensors if name in row]
+    columns: dict[str, Any] = {
+        "step": [found.steps[i] for i, _ in pairs],
+        "tensor": [name for _, name in pairs],
+    }
+    for place, kind in enumerate(KINDS):
+        values = [found.rows[i][name][place] for i, name in pairs]
+        if kind.startswith("nonfinite"):
+            columns[kind] = pandas.array([None if x == ABSENT else int(x) for x in values], dtype="Int64")
+        else:
+            columns[kind] = pandas.Series([math.nan if x == ABSENT else x for x in values], dtype="float64")
+    return pandas.DataFrame(columns)
 
 
 def load(path: str | Path) -> Run:
