@@ -30,7 +30,8 @@ RULES = CAPTURE | {"capture"}
 ANSWERS = RULES | {"rules"}  # explain, findings, compare: side by side, none imports another
 VIEW = ANSWERS | {"explain", "findings", "compare"}
 RENDER = frozenset({"view", "errors"})  # it draws finished strings
-PYTHON_FACE = VIEW | RENDER | {"render", "recorder", "emulate"}
+CHECK = VIEW | {"view"}  # what people write is compared with what was recorded, and put in the view's words
+PYTHON_FACE = VIEW | RENDER | {"render", "recorder", "emulate", "check"}
 PLAY = PYTHON_FACE | {FACE, "run"}
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -45,8 +46,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "compare": ANSWERS,
     "view": VIEW,
     "render": RENDER,
+    "check": CHECK,
     FACE: PYTHON_FACE | {"run"},
-    "run": VIEW | RENDER | {"render"},  # a Run as its user holds it: part of the face, which recording extends
+    "run": VIEW | RENDER | {"render", "check"},  # a Run as its user holds it: part of the face, which recording extends
     "demos": frozenset(),
     "play": PLAY,
     "cli": PLAY | {"play", "demos"},

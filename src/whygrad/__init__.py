@@ -16,6 +16,7 @@ from typing import Any
 from whygrad.errors import (
     AddressError,
     FormatError,
+    FormulaError,
     NoTraining,
     RunFileError,
     ScriptError,
@@ -24,12 +25,14 @@ from whygrad.errors import (
     WhygradError,
 )
 from whygrad.floats import NumberFormat, number_format
-from whygrad.run import Derivation, Run, load
+from whygrad.run import Check, Derivation, Run, load
 
 __all__ = [
     "AddressError",
+    "Check",
     "Derivation",
     "FormatError",
+    "FormulaError",
     "NoTraining",
     "NumberFormat",
     "Run",
@@ -58,6 +61,10 @@ class _LiveRun(Run):
     def why(self, what: Any, index: Any = None, *, depth: int | None = None) -> Derivation:
         with self._recording.unwatched():
             return super().why(what, index, depth=depth)
+
+    def check(self, formula: str, address: str) -> Check:
+        with self._recording.unwatched():
+            return super().check(formula, address)
 
     def _asked(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         with self._recording.unwatched():

@@ -5,6 +5,7 @@ from typing import ClassVar
 __all__ = [
     "AddressError",
     "FormatError",
+    "FormulaError",
     "NoTraining",
     "OpaqueError",
     "RunFileError",
@@ -61,6 +62,26 @@ class FormatError(WhygradError, ValueError):
     """An unknown number format, or a value that is not one of the format's numbers."""
 
     slug = "number-format"
+
+
+class FormulaError(WhygradError, ValueError):
+    """A formula cannot be read, or names what the run does not have. `column` counts from 0 where it went wrong."""
+
+    slug = "formula"
+
+    def __init__(self, message: str, formula: str, column: int) -> None:
+        shown, caret = _around(formula, column)
+        super().__init__(f"{message}\n  {shown}\n  {' ' * caret}^ column {column + 1}")
+        self.message, self.formula, self.column = message, formula, column
+
+
+def _around(text: str, column: int, most: int = 100) -> tuple[str, int]:
+    """The stretch of a long line around a column, and the column in it."""
+    text = "".join(" " if c.isspace() else c for c in text)
+    first = max(0, min(column - most // 2, len(text) - most))
+    last = min(len(text), first + most)
+    shown = ("…" if first else "") + text[first:last] + ("…" if last < len(text) else "")
+    return shown, column - first + (1 if first else 0)
 
 
 class OpaqueError(WhygradError):

@@ -12,6 +12,7 @@ from whygrad.errors import AddressError, WhygradError
 if TYPE_CHECKING:
     import pandas
 
+    from whygrad.check.formula import FormulaCheck
     from whygrad.explain.contributions import Contributions
     from whygrad.explain.derivation import Derivation as Inert
     from whygrad.explain.updates import Progress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from whygrad.trace.statistics import Statistics
     from whygrad.trace.store import Trace
     from whygrad.view.derivation import DerivationView
+    from whygrad.view.formula import FormulaView
 
 
 class Derivation:
@@ -98,6 +100,47 @@ class Derivation:
         from whygrad.view.python import derivation_python
 
         return derivation_python(self.inert)
+
+
+class Check:
+    """A formula compared with a recorded number: `bool(check)` tells whether it is right. Shows itself as text in a terminal
+    and as HTML in a notebook.
+
+    Attributes of the underlying record (`outcome`, `value`, `ulp`, `how`, `names`, `differences`) are attributes here.
+    """
+
+    def __init__(self, inert: FormulaCheck) -> None:
+        self.inert = inert
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inert, name)
+
+    def __bool__(self) -> bool:
+        return self.inert.right
+
+    def view(self) -> FormulaView:
+        """The answer as finished strings."""
+        from whygrad.check.formula_text import formula_view
+
+        return formula_view(self.inert)
+
+    def __repr__(self) -> str:
+        from whygrad.render.formula import formula_text
+
+        return formula_text(self.view())
+
+    def _repr_html_(self) -> str:
+        from whygrad.render.formula import formula_html
+
+        return formula_html(self.view())
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `whygrad why --is --json` prints, as a dict."""
+        from whygrad.view.formula import to_dict
+
+        return to_dict(self.view())
 
 
 class Updates:
@@ -194,6 +237,19 @@ class Run:
         Raises AddressError (also for a number that is made anew in every step), StepNotKept, ValueDropped.
         """
         return Updates(self._explain().updates(address, progress))
+
+    def check(self, formula: str, address: str) -> Check:
+        """Whether a formula, or a number, is right: *same bits*, *equal to the digits given*, *equal before rounding*, or where
+        it differs from what was computed: `run.check("2*(prediction - target)/n * x", "linear.weight[0,0].grad@0")`.
+
+        A name is an address, of the same step where it has none (a weight: as the step found it), or a short name: `x`,
+        `target`, `prediction`, `w`, `b`, `n`, `lr`. `sum(…)` and `mean(…)` run over the examples.
+
+        Raises FormulaError (points at its column), AddressError, StepNotKept, ValueDropped.
+        """
+        from whygrad.check.formula import check_formula
+
+        return Check(check_formula(self._explain(), formula, address))
 
     def _explain(self) -> Explainer:
         from whygrad.explain.why import Explainer

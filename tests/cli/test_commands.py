@@ -236,3 +236,15 @@ def test_options_of_tensors_say_what_they_need(run: str, capsys: pytest.CaptureF
     assert "--step" in said(capsys, "table", run, "--step", "1", code=2)
     assert "--columns" in said(capsys, "table", run, "--tensors", "--columns", "loss", code=2)
     assert "no step 99" in said(capsys, "table", run, "--tensors", "--step", "99", code=2)
+
+
+def test_why_is_compares_a_formula(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    address = "linear.weight[0,0].grad@0"
+    assert "same bits" in said(capsys, "why", run, address, "--is", "2*(prediction - target)/n * x")
+    assert "equal to the digits given" in said(capsys, "why", run, address, "--is", "-0.94")
+    assert main(["why", run, address, "--is", "(prediction - target) * x"]) == 1
+    assert "lacks the factor 2" in capsys.readouterr().out
+    assert main(["why", run, address, "--is", "(prediction - target) * x", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["differences"][0]["kind"] == "missing factor"
+    assert "^ column 4" in said(capsys, "why", run, address, "--is", "2*(predicton - target)", code=2)
+    assert "--json" in said(capsys, "why", run, address, "--is", "1", "--latex", code=2)

@@ -19,6 +19,7 @@ example:
   whygrad why neuron.why "loss@3" --depth 5                  further back than this step's inputs and parameters
   whygrad why neuron.why "linear.weight[0,0]@0" --python     a program that gives the very bits
   whygrad why neuron.why "linear.weight[0,0]@19" --updates   all updates that made it, and what rounding took of them
+  whygrad why neuron.why "linear.weight[0,0].grad@0" --is "2*(prediction - target)*x"   is that it? if not, what differs
 
 Each operand shown is an address again: ask it next. The marks: ✓ the equation, evaluated as the kernel evaluates it,
 gives the very bits; ≈ the op, run again, gives the bits and the equation is as many ulp off as is said; ? no equation
@@ -39,6 +40,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--updates", action="store_true", help="go back through all kept updates of a weight: moved, asked for, lost"
+    )
+    parser.add_argument(
+        "--is",
+        dest="formula",
+        metavar="FORMULA",
+        help="compare your own formula, or a number, with it; exit 1 if it differs",
     )
     parser.add_argument("--all", action="store_true", help="with --updates: every update, not the largest alone")
     form = parser.add_mutually_exclusive_group()
@@ -61,6 +68,8 @@ def main(args: argparse.Namespace) -> int:
     run = whygrad.load(args.run)
     if args.updates:
         return _updates(run, args)
+    if args.formula is not None:
+        return _check(run, args)
     answer = run.why(args.address, depth=args.depth)
     if args.json:
         write_json(answer.to_dict())
@@ -71,6 +80,20 @@ def main(args: argparse.Namespace) -> int:
     else:
         show(draw_derivation(answer.view(args.exact), screen_for(sys.stdout)))
     return 0
+
+
+def _check(run: Run, args: argparse.Namespace) -> int:
+    from whygrad.render.formula import draw_formula
+    from whygrad.render.terminal import screen_for, show
+
+    if args.latex or args.python or args.exact or args.depth is not None:
+        raise WhygradError("--is compares a formula: of the other options, only --json goes with it.")
+    found = run.check(args.formula, args.address)
+    if args.json:
+        write_json(found.to_dict())
+    else:
+        show(draw_formula(found.view(), screen_for(sys.stdout)))
+    return 0 if found else 1
 
 
 def _updates(run: Run, args: argparse.Namespace) -> int:

@@ -64,10 +64,12 @@ def contributions(tracks: Tracks, place: Place) -> tuple[Contributions, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """A part of the asked gradient: `amount`, of which `place` (a gradient further up) is a factor."""
+    """A part of the asked gradient: `amount`, of which `place` (a gradient further up) is a factor. `rate`: the other factor,
+    where the two cannot tell it (a gradient that cancelled to 0)."""
 
     amount: float
     place: Place
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ class _Splitter:
         self.labels: dict[tuple[int, int, int], str] = {}
 
     def split(self, place: Place) -> Iterator[Contributions]:
-        ways = self.fan_in(_Term(_number(place), place))
+        ways = self.fan_in(_Term(_number(place), place, 1.0))
         if len(ways) > 1:
             labels = _numbered([self.way(term) for term in ways])
             yield _divided("path", "", [(label, term.amount) for label, term in zip(labels, ways, strict=True)])
@@ -173,10 +175,14 @@ class _Splitter:
             dots = [node for node in walk(expr) if isinstance(node, Dot)]
             above = [p for p in self.operands(call, made, where) if self.is_gradient(p)]
             if dots:
-                return None if above or len(dots) > 1 else self.terms(term, call, inputs, made, dots[0])
+                if above or len(dots) > 1:
+                    return None
+                # A sum that cancels is mostly rounding: what it was recorded as says the scale, not what it should have been.
+                whole = _number(Place(where.world, made.step, made.value, made.index)) if expr is dots[0] else None
+                return self.terms(term, call, inputs, made, dots[0], whole)
             if len(above) != 1:
                 return None
-            term = replace(term, place=above[0])
+            term = replace(term, place=above[0], rate=0.0)
             made, _, where = self.tracks.follow(above[0])
         return None
 
@@ -185,18 +191,22 @@ class _Splitter:
         keys = [key for key in call.operands if not isinstance(key, Hyper)]
         return [Place(where.world, made.step, made.step.values[key[0]], key[1]) for key in keys]
 
-    def terms(self, term: _Term, call: OpCall, inputs: Inputs, made: Made, dot: Dot) -> _Sum | None:
+    def terms(
+        self, term: _Term, call: OpCall, inputs: Inputs, made: Made, dot: Dot, whole: float | None
+    ) -> _Sum | None:
+        """`whole`: what the sum was recorded as; None where it is only a part of what was recorded."""
         if len(dot.a) > MOST_TERMS:
             return None
         a = inputs.series(dot.a.operand, dot.a.indices)
         b = None if dot.b is None else inputs.series(dot.b.operand, dot.b.indices)
-        products = mapped_terms(dot, inputs) if dot.term is not None else a if b is None else a * b
-        total = float(products.sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite has no shares
+            products = mapped_terms(dot, inputs) if dot.term is not None else a if b is None else a * b
+            total = float(products.sum()) if whole is None else whole
         above = self.gradient_series(call, made, dot)
         if above is None or not len(products) or not np.isfinite(products).all():
             return None
         value, indices = self.as_written(made.step, made.step.values[call.tensors[above.operand]], above.indices)
-        return _Sum(made.step, value, indices, products * (term.amount / total if total else 0.0))
+        return _Sum(made.step, value, indices, products * (term.amount / total if total else term.rate))
 
     def as_written(self, step: Step, value: Value, indices: Array) -> tuple[Value, Array]:
         """The same elements in the tensor that the op wrote, before any transposing."""

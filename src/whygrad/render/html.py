@@ -7,7 +7,7 @@ from html import escape
 from whygrad.view.derivation import DerivationView, EquationView
 from whygrad.view.table import TableView
 
-__all__ = ["derivation_html", "table_html"]
+__all__ = ["derivation_html", "fragment", "table_html"]
 
 _MARKS = {"same": "✓", "replayed": "≈", "opaque": "?", "differs": "✗", "given": "", "unasked": ""}
 
@@ -44,6 +44,11 @@ _STYLE = f"""\
 def derivation_html(view: DerivationView) -> str:
     """The tree as nested `<details>`; the first two levels are open."""
     return f'{_STYLE}<div class="whygrad">{_node(view, 0)}</div>'
+
+
+def fragment(body: str) -> str:
+    """A fragment with whygrad's styles around a body that is HTML already."""
+    return f'{_STYLE}<div class="whygrad">{body}</div>'
 
 
 def _node(view: DerivationView, level: int) -> str:

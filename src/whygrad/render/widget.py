@@ -5,7 +5,7 @@ nowhere, looks for such outputs in the document and draws the live page in the p
 So a notebook that no kernel stands behind shows the static HTML, as nbconvert and GitHub do.
 VS Code and Colab load widgets only where one is the output; there, and in marimo, it is one, with the static HTML beside it.
 
-The widget's state is a loader of 2 KB, which asks the kernel for the page's script: no notebook stores that.
+The widget's state is a module of 2 KB, which asks the kernel for the page's script: no notebook stores that.
 Messages: {id, key, kind, body} to the kernel; {id, answer} or {id, error: a sentence} back. `key` names what was displayed."""
 
 from __future__ import annotations
@@ -120,45 +120,53 @@ def _finder() -> Any:
 
 def mimebundle(thing: object, asked: Asked, still: Callable[[], str]) -> dict[str, Any]:
     """What a notebook's front end is given for `thing`, whose static HTML `still` makes; empty where there is no kernel, no
-    anywidget or no script: then the static HTML is all there is."""
+    anywidget, no script, or WHYGRAD_NOTEBOOK=static: then the static HTML is all there is."""
     ipython = _ipython()
-    if getattr(ipython, "kernel", None) is None or not _has_script():
-        return {}
-    try:
-        finder = _finder()
-    except ImportError:
+    if getattr(ipython, "kernel", None) is None or not _wanted():
         return {}
     key = _shown().key(thing, asked)
-    html = f'<div data-whygrad="{escape(key)}">{still()}</div>'
-    if not _wants_widgets(ipython):
-        return {"text/html": html} if finder else {}
-    data: Any = _widget(key)._repr_mimebundle_()
-    found: dict[str, Any] = dict(data[0] if isinstance(data, tuple) else data or {})
-    return {**found, "text/plain": repr(thing), "text/html": still()}
-
-
-@cache
-def _has_script() -> bool:
     try:
-        return bool(bundle("notebook"))
+        if _shows_widgets_only(ipython):
+            return {**_mimebundle_of(_widget(key)), "text/plain": repr(thing), "text/html": still()}
+        _finder()
+    except ImportError:
+        return {}
+    return {"text/html": _marked(key, still())}
+
+
+def _mimebundle_of(widget: Any) -> dict[str, Any]:
+    data = widget._repr_mimebundle_()
+    return dict(data[0] if isinstance(data, tuple) else data or {})
+
+
+def _marked(key: str, still: str) -> str:
+    return f'<div data-whygrad="{escape(key)}">{still}</div>'
+
+
+def _wanted() -> bool:
+    """Whether there is a page to be shown: its script was built, and nobody asked for the static HTML."""
+    try:
+        return os.environ.get("WHYGRAD_NOTEBOOK") != "static" and bool(bundle("notebook"))
     except WhygradError:
         return False
 
 
-def _wants_widgets(ipython: Any) -> bool:
-    """Whether this is VS Code or Colab."""
-    named = "__vsc_ipynb_file__" in getattr(ipython, "user_ns", {}) or "VSCODE_PID" in os.environ
-    return named or "google.colab.output" in sys.modules
+def _shows_widgets_only(ipython: Any) -> bool:
+    """Whether this is VS Code or Colab, which load no widget that is not an output."""
+    code = "__vsc_ipynb_file__" in getattr(ipython, "user_ns", {}) or "VSCODE_PID" in os.environ
+    return code or "google.colab.output" in sys.modules
 
 
 def marimo_display(thing: object, asked: Asked | None, still: Callable[[], str]) -> object:
-    """What marimo shows for `thing`; the static HTML alone where `asked` is None, or anywidget or the script are not there."""
+    """What marimo shows for `thing`: the widget, which hides the static HTML when it draws. The static HTML alone where
+    `asked` is None, and where `mimebundle` is empty."""
     import marimo
 
-    if asked is None or not _has_script():
+    if asked is None or not _wanted():
         return marimo.Html(still())
+    key = _shown().key(thing, asked)
     try:
-        widget = _widget(_shown().key(thing, asked))
+        drawn = marimo.ui.anywidget(_widget(key)).text
     except ImportError:
         return marimo.Html(still())
-    return marimo.Html(f'<div><div data-whygrad="{widget.key}">{still()}</div>{marimo.ui.anywidget(widget).text}</div>')
+    return marimo.Html(f"<div>{_marked(key, still())}{drawn}</div>")

@@ -1,0 +1,1 @@
+"""What people write about a run, checked against it: formulas, and numbers in prose."""
