@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import whygrad
 from whygrad.findings.flags import Flag, flags
+from whygrad.findings.lost_tensors import stayed
+from whygrad.findings.places import largest
 from whygrad.run import Run
 from whygrad.view.flags import flag_dict, flag_text
 
@@ -116,3 +120,25 @@ def test_a_loss_of_zero() -> None:
     (flag,) = of_kind(flags(run.trace), "exact zero")
     assert flag.address == "loss@0" and run.why(flag.address).value == 0
     assert flag_dict(flag)["text"][1] == ["loss@0", "0.0"]
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (700_000,), (1000, 701)])
+def test_the_largest_of_a_tensor_is_found_in_blocks(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).standard_normal(shape)
+    index, size = largest(np.abs, values)
+    assert index == np.unravel_index(np.argmax(np.abs(values)), shape)
+    assert size == np.abs(values)[index]
+    values[(-1,) * len(shape)] = np.nan
+    assert largest(np.abs, values)[0] == tuple(n - 1 for n in shape)
+
+
+def test_lost_updates_of_a_large_tensor_are_found_without_a_second_copy_of_it() -> None:
+    before = np.ones(4_000_000, np.float32)
+    slope = np.full(4_000_000, 1e-3, np.float32)
+    slope[3_999_999] = -1
+    tracemalloc.start()
+    try:
+        assert largest(stayed, before, before, slope) == ((3_999_999,), 1.0)
+        assert tracemalloc.get_traced_memory()[1] < before.nbytes
+    finally:
+        tracemalloc.stop()

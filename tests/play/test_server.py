@@ -93,9 +93,9 @@ def test_bodies(client: Client) -> None:
 
 def test_what_cannot_be_asked(client: Client) -> None:
     session = client.open()
-    assert client.post({"kind": "open", "config": {"lr": "rm -rf"}})[0] == 400
+    assert refused(client.post({"kind": "open", "config": {"lr": "rm -rf"}}))
     status, found = client.post({"session": session, "kind": "__class__"})
-    assert status == 400
+    assert refused((status, found))
     assert "no request" in found["error"]
     for body in (
         {},
@@ -104,11 +104,17 @@ def test_what_cannot_be_asked(client: Client) -> None:
         {"address": "loss@0", "depth": "3"},
         {"address": "nothing@0"},
     ):
-        assert client.post({"session": session, "kind": "why", **body})[0] == 400
+        assert refused(client.post({"session": session, "kind": "why", **body}))
     assert client.post({"session": "nobody", "kind": "why", "address": "loss@0"})[0] == 410
     for steps in (0, -1, 1e9, True, "1", None):
-        assert client.post({"session": session, "kind": "advance", "steps": steps, "budget": 1})[0] == 400
-    assert client.post({"session": session, "kind": "seek", "step": 5, "show": "forward", "example": 0})[0] == 400
+        assert refused(client.post({"session": session, "kind": "advance", "steps": steps, "budget": 1}))
+    assert refused(client.post({"session": session, "kind": "seek", "step": 5, "show": "forward", "example": 0}))
+
+
+def refused(answer: tuple[int, Any]) -> bool:
+    """What a person asked for in vain is an answer, no fault of the transport that a browser's console names."""
+    status, found = answer
+    return status == 200 and list(found) == ["error"] and len(found["error"]) > 10
 
 
 HOSTILE = [
@@ -131,11 +137,11 @@ def test_hostile_text_is_an_error_and_nothing_else(client: Client, text: str) ->
     }.items():
         for key in (*keys, text):
             status, found = client.post({"kind": "open", "config": {"level": level, key: text}})
-            assert status == 400, (key, found)
+            assert refused((status, found)), (key, found)
     session = client.open()
-    assert client.post({"session": session, "kind": "set", "address": text, "value": "1"})[0] == 400
-    assert client.post({"session": session, "kind": "set", "address": "linear.bias[0]", "value": text})[0] == 400
-    assert client.post({"session": session, "kind": "copy", "address": "loss@0", "as": text})[0] == 400
+    assert refused(client.post({"session": session, "kind": "set", "address": text, "value": "1"}))
+    assert refused(client.post({"session": session, "kind": "set", "address": "linear.bias[0]", "value": text}))
+    assert refused(client.post({"session": session, "kind": "copy", "address": "loss@0", "as": text}))
 
 
 def test_a_fault_of_ours_is_one_sentence(client: Client, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

@@ -11,8 +11,14 @@ import torch
 from torch import nn
 
 import whygrad
+from whygrad.explain.why import Explainer
+from whygrad.findings.flags import flags
 from whygrad.run import Run
 from whygrad.trace.history import History
+from whygrad.view import answers
+from whygrad.view.flags import MOST
+from whygrad.view.pack import unpack
+from whygrad.view.page import PageOptions, saved_page
 from whygrad.view.page_run import MOST_POINTS, embedded, run_map
 
 
@@ -119,9 +125,9 @@ def test_a_long_run_has_few_points() -> None:
 
 def test_lost_updates_lead_to_a_number_that_kept_its_bits() -> None:
     run = trained(dtype=torch.bfloat16, lr=1e-4)
-    flags = run_map(run)["flags"]
-    assert {flag["kind"] for flag in flags} == {"lost updates"}
-    flag = flags[0]
+    told = run_map(run)["flags"]
+    assert {flag["kind"] for flag in told[:MOST]} == {"lost updates"}
+    flag = told[0]
     assert flag["step"] == 3
     name, _, _ = flag["address"].partition("@")
     after, before = (run.why(f"{name}@{step}", depth=0) for step in (3, 2))
@@ -129,6 +135,40 @@ def test_lost_updates_lead_to_a_number_that_kept_its_bits() -> None:
     lost = by_name(run_map(run))[name.rpartition("[")[0]]["sparks"]["lost"]
     assert lost["points"][-1] is not None
     assert lost["points"][-1] >= 0.5
+
+
+def test_the_worst_flags_are_told_and_the_rest_counted() -> None:
+    run = trained(dtype=torch.bfloat16, lr=1e-4)
+    everything = flags(run.trace)
+    assert len(everything) > MOST
+    told = run_map(run, file="a.why")["flags"]
+    texts = ["".join(each if isinstance(each, str) else each[1] for each in flag["text"]) for flag in told]
+    assert [flag["address"] for flag in told[:-1]] == [flag.address for flag in everything[:MOST]]
+    assert texts[-1].startswith(f"{len(everything) - MOST} more (")
+    assert texts[-1].endswith("whygrad table a.why --tensors")
+    for remedy in {flag.remedy for flag in everything[:MOST]}:
+        assert sum(remedy in text for text in texts) == 1
+
+
+def test_a_saved_page_explains_what_was_flagged() -> None:
+    run = trained(dtype=torch.bfloat16, lr=1e-4)
+    page = saved_page(Explainer(run.trace), "a.why", PageOptions(most_numbers=400))
+    nodes = {node["address"]: node for node in unpack(page["nodes"])}
+    for flag in page["run"]["flags"][:MOST]:
+        assert flag["step"] in page["steps"]
+        assert nodes[flag["address"]]["equation"] is not None
+        assert all(operand in nodes for operand in nodes[flag["address"]]["operands"])
+
+
+def test_a_deep_answer_ends_after_so_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    explainer = Explainer(trained(steps=2).trace)
+    monkeypatch.setattr(answers, "MOST_NODES", 50)
+    shallow, deep = (answers.nodes_of(explainer, "loss@1", depth) for depth in (1, 12))
+    assert shallow[0]["address"] == deep[0]["address"] == "loss@1"
+    assert sum(node["equation"] is not None for node in deep) <= 50 < len(deep)
+    known = {node["address"] for node in deep}
+    assert len(known) == len(deep)
+    assert all(operand in known for node in deep for operand in node["operands"])
 
 
 def test_what_is_not_finite_leads_to_such_a_number() -> None:

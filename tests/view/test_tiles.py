@@ -17,8 +17,8 @@ import whygrad
 from whygrad.errors import AddressError, StepNotKept
 from whygrad.floats import FORMATS
 from whygrad.run import Run
-from whygrad.view import tiles
-from whygrad.view.blocks import block_maxima, difference, keys_of, numbers_of
+from whygrad.view import matrices, tiles
+from whygrad.view.blocks import block_maxima, difference, keys_of, largest_keys, numbers_of
 
 Array = np.ndarray[Any, Any]
 
@@ -284,3 +284,49 @@ def test_complex_numbers_show_their_real_parts() -> None:
     assert "imag" in tile["note"]
     shown = [run.why(tile["addresses"].format(c=c), depth=0).value for c in (0, 1)]
     assert [float(text) for text in tile["texts"]] == shown
+
+
+# ---- large tensors
+
+
+@given(st.data(), st.integers(1, 6))
+@settings(max_examples=60)
+def test_largest_keys_are_those_of_a_sort(data: st.DataObject, k: int) -> None:
+    shape = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    few = st.sampled_from([0.0, -1.0, 1.0, 2.5, -2.5, 3.0, math.inf])
+    matrix = np.array(data.draw(st.lists(few, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))).reshape(
+        shape
+    )
+    keys = keys_of("float64")
+    all_keys, _ = block_maxima(lambda r, c: matrix[r, c], shape, (1, 1), keys)
+    ordered = sorted((-int(key), *divmod(place, shape[1])) for place, key in enumerate(all_keys.reshape(-1)))
+    least = data.draw(st.integers(0, -ordered[min(k, len(ordered)) - 1][0]))
+    found = largest_keys(lambda r, c: matrix[r, c], shape, least, k, keys)
+    assert found == [(-key, row, column) for key, row, column in ordered[:k] if -key >= least]
+
+
+@pytest.mark.parametrize("shape", [(60_000, 7), (1, 400_000), (400_000, 1), (700, 700)])
+def test_a_large_tensor_is_read_in_large_stretches(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    reads = 0
+    plain = matrices.Matrix.read
+
+    def counted(self: matrices.Matrix, rows: slice, columns: slice) -> Array:
+        nonlocal reads
+        reads += 1
+        return plain(self, rows, columns)
+
+    monkeypatch.setattr(matrices.Matrix, "read", counted)
+    weight = nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    values = weight.detach().clone().reshape(-1).numpy()
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    with whygrad.record() as run:
+        weight[:1, :1].sum().backward()
+        optimizer.step()
+    name = next(each.text for each in run.trace.step(0).names if each.kind == "parameter")
+    after = values.copy()
+    after[0] -= 1
+    found = tiles.tile(run, name, "value", 0, 0, 0, 0)
+    assert reads < 200
+    places = [each["address"] for each in found["top"]]
+    best = [divmod(int(i), shape[1]) for i in np.argsort(-np.abs(after), kind="stable")[:10]]
+    assert places == [f"{name}[{row},{column}]@0" for row, column in best]

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 @dataclass(frozen=True, eq=False)
 class Checked:
     """The equation of an element, its inputs, and the way of evaluating that came nearest (`found` None: none could be
-    evaluated, or the element is an integer: then `equal` tells)."""
+    evaluated, or the element is an integer: then `equal` tells). `index`: the element's, in what the op wrote."""
 
     call: OpCall
     rule: Rule
@@ -38,6 +38,7 @@ class Checked:
     width: NumberFormat
     found: Found | None
     equal: bool
+    index: Index = ()
 
     @property
     def random(self) -> bool:
@@ -92,7 +93,7 @@ class Checker:
             found, width = (
                 (each, fmt) if each is not None and (found is None or each.ulp < found.ulp) else (found, width)
             )
-        return Checked(call, rule, expr, inputs, target, fmt, width, found, found is not None and found.ulp == 0)
+        return Checked(call, rule, expr, inputs, target, fmt, width, found, found is not None and found.ulp == 0, index)
 
     def equation(
         self, step: Step, op: Op, output: Value, index: Index, constants: Any = None

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from whygrad.findings.flag import Flag
-from whygrad.findings.places import address_of, kept_steps, named, numbers_of
+from whygrad.findings.places import address_of, kept_steps, largest, named, numbers_of
 from whygrad.trace.store import Trace
 
-__all__ = ["MOST", "STEPS", "lost_tensors"]
+__all__ = ["MOST", "STEPS", "lost_tensors", "stayed"]
 
 MOST = 0.5
 """From this share on a step is flagged."""
@@ -45,9 +45,8 @@ def _flag(trace: Trace, tensor: str, hits: list[tuple[int, float]]) -> Flag:
         before, after, slope = (numbers_of(trace, step, each) for each in (old, value, grad))
         if value is None or before is None or after is None or slope is None:
             continue
-        size = np.where(_same(before, after) & np.isfinite(slope), np.abs(slope.astype(np.float64)), -1.0)
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(size)), size.shape))
-        if size[index] <= 0:
+        index, size = largest(stayed, before, after, slope)
+        if size <= 0:
             continue
         numbers += [("value", float(after[index])), ("gradient", float(slope[index]))]
         address = address_of(step, value, index)
@@ -59,6 +58,11 @@ def _made(
     tensor: str, steps: list[int], step: int, address: str, fmt: str, numbers: list[tuple[str, float]]
 ) -> Flag:  # fmt: skip
     return Flag("lost updates", tensor, steps[0], steps[-1], len(steps), step, address, fmt, tuple(numbers), _REMEDY)
+
+
+def stayed(before: np.ndarray, after: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """The size of each gradient whose element kept its bits; −1 of the others."""
+    return np.where(_same(before, after) & np.isfinite(slope), np.abs(slope.astype(np.float64)), -1.0)
 
 
 def _same(before: np.ndarray, after: np.ndarray) -> np.ndarray:

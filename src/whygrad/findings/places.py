@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from whygrad.errors import ValueDropped
 from whygrad.trace.model import Step, Value
 from whygrad.trace.store import Trace
 
-__all__ = ["address_of", "kept_steps", "named", "numbers_of"]
+__all__ = ["address_of", "kept_steps", "largest", "named", "numbers_of"]
 
 Array = np.ndarray[Any, Any]
+_AT_ONCE = 1 << 18
+"""Elements widened at a time: a tensor may be as large as memory allows it once."""
 
 
 def kept_steps(trace: Trace, steps: list[int]) -> list[int]:
@@ -36,6 +39,21 @@ def numbers_of(trace: Trace, step: Step, value: Value | None) -> Array | None:
         return trace.content(step, value)
     except ValueDropped:
         return None
+
+
+def largest(size: Callable[..., Array], *arrays: Array) -> tuple[tuple[int, ...], float]:
+    """The index at which `size` of some arrays of one shape is largest, the first of several, and how large; NaN counts as
+    larger than all. `size` is given stretches of the arrays."""
+    flat = [array.reshape(-1) for array in arrays]
+    best, place = -np.inf, 0
+    for start in range(0, len(flat[0]), _AT_ONCE):
+        sizes = size(*(each[start : start + _AT_ONCE] for each in flat))
+        at = int(np.argmax(sizes))
+        if sizes[at] > best or sizes[at] != sizes[at]:
+            best, place = float(sizes[at]), start + at
+            if best != best:
+                break
+    return tuple(int(i) for i in np.unravel_index(place, arrays[0].shape)), best
 
 
 def address_of(step: Step, value: Value, index: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from whygrad.findings.flag import Flag
-from whygrad.findings.places import address_of, kept_steps, named, numbers_of
+from whygrad.findings.places import address_of, kept_steps, largest, named, numbers_of
 from whygrad.trace.store import Trace
 
 __all__ = ["LARGE", "SMALL", "STEPS", "update_ratios"]
@@ -54,8 +54,11 @@ def _flag(trace: Trace, tensor: str, late: list[tuple[int, float, float]], large
         old, value = (named(found, tensor, kind) for kind in ("before", "parameter"))
         before, after = (numbers_of(trace, found, each) for each in (old, value))
         if value is not None and before is not None and after is not None:
-            moved = np.abs(after.astype(np.float64) - before.astype(np.float64))
-            index = tuple(int(i) for i in np.unravel_index(int(np.argmax(moved)), moved.shape))
+            index, _ = largest(_moved, before, after)
             step, address, fmt = number, address_of(found, value, index), value.dtype
     remedy = _LOWER if large else _RAISE
     return Flag("update ratio", tensor, steps[0], steps[-1], len(steps), step, address, fmt, numbers, remedy)
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return np.abs(after.astype(np.float64) - before.astype(np.float64))

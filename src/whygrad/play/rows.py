@@ -4,6 +4,7 @@ here already; it comes from the snapshots, without a recording."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from whygrad.play.lab import TORCH, Lab
@@ -17,6 +18,12 @@ Row = dict[str, float]
 MOST_ROWS = 2_000
 """Rows that one answer brings at most; of more steps, every n-th."""
 _KINDS = ("prediction", "loss", "parameter", "gradient")
+
+
+@lru_cache(maxsize=4096)
+def _shown(value: float, fmt: str) -> str:
+    """A number's text. A step's numbers are in the table and in the neuron, and its weight begins the next step."""
+    return typographic(number(value, fmt))
 
 
 class Rows:
@@ -83,7 +90,10 @@ class Rows:
 
     @staticmethod
     def _text(value: float | None, fmt: str) -> str | None:
-        return None if value is None else typographic(number(value, fmt))
+        if value is None:
+            return None
+        # What a cache holds for 0 would be said of −0 too.
+        return _shown(value, fmt) if value else typographic(number(value, fmt))
 
     # ---- one neuron
 

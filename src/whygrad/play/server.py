@@ -42,6 +42,8 @@ _PAGE = """<!doctype html>
 <script type="module" src="./live.js"></script></body></html>
 """
 _CSS = "body{margin:0}"
+
+
 class Refused(Exception):
     """A request that gets an error: `status`, and a sentence."""
 
@@ -173,8 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(410, str(error)) from None
         except Busy as error:
             raise Refused(409, str(error)) from None
-        except WhygradError as error:
-            raise Refused(400, str(error)) from None
+        except WhygradError as error:  # what a person asked for: an answer, and no fault that a browser logs
+            return "application/json", _json({"error": str(error)})
 
     def _body(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "")

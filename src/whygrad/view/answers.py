@@ -3,11 +3,16 @@ tiles of a tensor. The same for a page of `whygrad play RUN` and for a notebook.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from whygrad.errors import AddressError, WhygradError
+from whygrad.explain.derivation import Derivation
+from whygrad.explain.places import Place
 from whygrad.explain.why import Explainer
+from whygrad.trace.store import uncollected
 from whygrad.view.derivation import DerivationView, derivation_view
 from whygrad.view.fields import address_in, addresses_in, text_in, whole_in
 from whygrad.view.latex import derivation_latex
@@ -20,6 +25,8 @@ __all__ = ["Answers", "Drawn", "nodes_of", "text_of", "value_of"]
 
 Drawn = Callable[[DerivationView], str]
 """How a view is drawn as text (`render.terminal.derivation_text`, which this room does not import)."""
+MOST_NODES = 400
+"""Numbers gone into by one answer: below a loss, each further operand deep has many times as many."""
 _MOST = 1 << 40
 
 
@@ -59,16 +66,42 @@ class Answers:
 
 
 def nodes_of(explainer: Explainer, address: str, depth: int | None = None) -> list[Node]:
-    """The `Node`s of an address and of what is below it; one of them bears the address that was asked.
+    """The `Node`s of an address and of what is below it; one of them bears the address that was asked. `depth`: how many
+    operands deep, the nearest `MOST_NODES` of them.
 
     Raises AddressError, StepNotKept, ValueDropped.
     """
-    inert = explainer.why(address, None if depth is None else max(1, depth))
+    below = [explainer.why(address)] if depth is None else _opened(explainer, address, max(1, depth))
+    inert = below[0]
     parts = explainer.contributions(inert.address) if inert.role == "gradient" else ()
-    found = page_nodes(inert, parts)
+    if len(below) == 1:
+        found = page_nodes(inert, parts)
+    else:
+        stem = replace(inert, address="", equation=None, operands=tuple(below))
+        found = page_nodes(stem, contributions_of=lambda each: parts if each == inert.address else ())[1:]
     if inert.address != address:
         found.append({**found[0], "address": address})  # weight@3 for linear.weight[0,0]@3: what was asked is answered
     return found
+
+
+def _opened(explainer: Explainer, address: str, depth: int) -> list[Derivation]:
+    """The scalar at an address and what is below it, breadth first, each number once and its operands not gone into."""
+    place = explainer.place(address)
+    if place is None:
+        return [explainer.why(address)]
+    found: dict[str, Derivation] = {}
+    todo: deque[tuple[Place, int]] = deque([(place, 1)])
+    with uncollected():
+        while todo and len(found) < MOST_NODES:
+            here, level = todo.popleft()
+            derivation, operands = explainer.opened(here)
+            if derivation.address in found:
+                continue
+            found[derivation.address] = derivation
+            if level < depth:
+                pairs = zip(derivation.operands, operands, strict=True)
+                todo += [(at, level + 1) for each, at in pairs if isinstance(at, Place) and each.address not in found]
+    return list(found.values())
 
 
 def text_of(explainer: Explainer, address: str, form: str, drawn: Drawn) -> str:

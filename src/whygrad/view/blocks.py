@@ -15,9 +15,11 @@ import numpy as np
 
 from whygrad.floats import FORMATS
 
-__all__ = ["Keys", "block_maxima", "difference", "keys_of", "numbers_of"]
+__all__ = ["Keys", "Read", "block_maxima", "difference", "keys_of", "largest_keys", "numbers_of"]
 
 Array = np.ndarray[Any, Any]
+Read = Callable[[slice, slice], Array]
+"""Gives a window of a matrix: rows, columns."""
 _AT_ONCE = 1 << 19
 """Elements whose keys are made at a time: they stay in the processor's cache."""
 
@@ -71,9 +73,7 @@ def _widened(block: Array, wide: np.dtype[Any]) -> Array:
     return block.astype(wide, copy=False)
 
 
-def block_maxima(
-    read: Callable[[slice, slice], Array], shape: tuple[int, int], per_cell: tuple[int, int], keys: Keys
-) -> tuple[Array, int]:
+def block_maxima(read: Read, shape: tuple[int, int], per_cell: tuple[int, int], keys: Keys) -> tuple[Array, int]:
     """The largest key of each block of `per_cell` elements of a matrix, and the largest finite key of all (0: none).
 
     `read` gives a window of the matrix. Blocks at the right and lower edge may be smaller.
@@ -95,6 +95,37 @@ def block_maxima(
                 largest = int(good.max()) if good.size else 0
             finite = max(finite, largest)
     return cells, finite
+
+
+def largest_keys(read: Read, shape: tuple[int, int], least: int, k: int, keys: Keys) -> list[tuple[int, int, int]]:
+    """Key, row and column of the `k` largest elements of a matrix whose keys are at least `least`, the largest first; of
+    equal ones the first. What is below `least` is passed over unsorted, so a bound near the k-th largest makes it quick."""
+    kind = np.dtype(f"uint{keys.bits}")
+    found: list[tuple[int, int, int]] = []
+    for rows, columns in _stretches(shape):
+        block = _turned(read(rows, columns), keys)
+        wide, flat = block.shape[1], block.reshape(-1)
+        places = np.flatnonzero(flat > kind.type(least))
+        if len(places) > k:  # ~ turns the order round: a stable sort then has the first of equal ones first
+            bound = np.partition(flat[places], len(places) - k)[len(places) - k]
+            places = places[flat[places] >= bound]
+            places = places[np.argsort(~flat[places], kind="stable")[:k]]
+        if len(places) < k:
+            places = np.append(places, np.flatnonzero(flat == kind.type(least))[: k - len(places)])
+        found += [
+            (key, rows.start + at // wide, columns.start + at % wide)
+            for key, at in zip(flat[places].tolist(), places.tolist(), strict=True)
+        ]
+    return sorted(found, key=lambda each: (-each[0], each[1], each[2]))[:k]
+
+
+def _stretches(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Windows of bounded size, row after row, that make up a matrix."""
+    wide = min(shape[1], _AT_ONCE)
+    high = max(1, _AT_ONCE // wide)
+    for start in range(0, shape[0], high):
+        for column in range(0, shape[1], wide):
+            yield slice(start, min(start + high, shape[0])), slice(column, min(column + wide, shape[1]))
 
 
 def _windows(shape: tuple[int, int], per_cell: tuple[int, int], row: int) -> Iterator[tuple[slice, slice]]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from whygrad.findings.flags import Flag
 from whygrad.view.numbers import about, number, typographic
 
-__all__ = ["Said", "flag_dict", "flag_said", "flag_text"]
+__all__ = ["MOST", "Said", "flag_dict", "flag_dicts", "flag_said", "flag_text"]
+
+MOST = 12
+"""Flags on a page; a command lists the rest."""
 
 Said = str | tuple[str, str]
 """Text, or (address, text): a number that can be asked."""
 
 
-def flag_said(flag: Flag) -> tuple[Said, ...]:
-    """The sentence of a flag, the number to ask in it, and what helps."""
+def flag_said(flag: Flag, remedy: bool = True) -> tuple[Said, ...]:
+    """The sentence of a flag, the number to ask in it, and, with `remedy`, what helps."""
     say = {"lost updates": _lost, "non-finite": _nonfinite, "update ratio": _ratio, "exact zero": _zero}
-    return (*say[flag.kind](flag), f" {flag.remedy}", *_missing(flag))
+    return (*say[flag.kind](flag), *([f" {flag.remedy}"] if remedy else []), *_missing(flag))
 
 
 def flag_text(flag: Flag) -> str:
@@ -24,10 +29,25 @@ def flag_text(flag: Flag) -> str:
     return "".join(each if isinstance(each, str) else each[1] for each in flag_said(flag))
 
 
-def flag_dict(flag: Flag) -> dict[str, Any]:
+def flag_dict(flag: Flag, remedy: bool = True) -> dict[str, Any]:
     """As `Flag` of the page (web/src/types.ts)."""
-    text = [each if isinstance(each, str) else list(each) for each in flag_said(flag)]
+    text = [each if isinstance(each, str) else list(each) for each in flag_said(flag, remedy)]
     return {"kind": flag.kind, "text": text, "address": flag.address, "step": flag.step}
+
+
+def flag_dicts(flags: Sequence[Flag], file: str = "") -> list[dict[str, Any]]:
+    """As `Flag`s of the page (web/src/types.ts): the first `MOST`, and one that counts the others and names the command that
+    lists them. What helps is said once, however many flags it helps against."""
+    found, said = list[dict[str, Any]](), set[str]()
+    for flag in flags[:MOST]:
+        found.append(flag_dict(flag, flag.remedy not in said))
+        said.add(flag.remedy)
+    if len(flags) > MOST:
+        kinds = Counter(flag.kind for flag in flags[MOST:])
+        rest = ", ".join(f"{count:,} of {kind}" for kind, count in kinds.items())
+        words = f"{len(flags) - MOST:,} more ({rest}). All of them: whygrad table {file or 'RUN'} --tensors"
+        found.append({"kind": "and others", "text": [words], "address": "", "step": -1})
+    return found
 
 
 def _lost(flag: Flag) -> tuple[Said, ...]:

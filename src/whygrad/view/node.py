@@ -39,11 +39,15 @@ def page_nodes(
     *,
     contributions_of: Callable[[str], tuple[Contributions, ...]] | None = None,
     python: bool = False,
+    known: Callable[[Derivation], bool] | None = None,
 ) -> list[Node]:
     """The nodes of a derivation's tree, the root first, each address once. `contributions` are said of the root,
-    `contributions_of(address)` of the other gradients. `python`: with each equation as a Python program."""
+    `contributions_of(address)` of the other gradients. `python`: with each equation as a Python program. `known`: which
+    of the numbers that were not gone into are left out."""
     found: dict[str, Derivation] = {}
     for d in _walk(derivation, set()):
+        if known is not None and not any(_told(d)) and known(d):
+            continue
         # What was not gone into at the end of one branch may stand, told, in another.
         if d.address not in found or _told(d) > _told(found[d.address]):
             found[d.address] = d
@@ -133,8 +137,8 @@ def _python(d: Derivation) -> str:
 def _equation(d: Derivation, equation: EquationView) -> dict[str, Any]:
     return {
         "left": equation.left,
-        "symbolic": _json(symbolic_tokens(d)),
-        "numeric": _json(numeric_tokens(d)),
+        "symbolic": _json(symbolic_tokens(d, equation.symbolic)),
+        "numeric": _json(numeric_tokens(d, equation.numeric)),
         "result": equation.result,
         "note": equation.note,
         "mathml": mathml(equation.symbolic),

@@ -12,7 +12,9 @@ from typing import Any, Literal
 from whygrad.errors import WhygradError
 from whygrad.explain.chain import Chain, find_chain
 from whygrad.explain.why import Explainer
+from whygrad.findings.flags import Flag, flags
 from whygrad.trace.store import Trace
+from whygrad.view.flags import MOST
 from whygrad.view.page_network import frame_addresses, network_view
 from whygrad.view.page_neuron import is_neuron, neuron_cells, neuron_view
 from whygrad.view.page_nodes import Collected, Progress, collect
@@ -63,10 +65,15 @@ def _kept(trace: Trace) -> list[int]:
 
 
 def page_view(
-    explainer: Explainer, file: str = "", level: Level | None = None, steps: Iterable[int] | None = None
+    explainer: Explainer,
+    file: str = "",
+    level: Level | None = None,
+    steps: Iterable[int] | None = None,
+    flagged: tuple[Flag, ...] | None = None,
 ) -> dict[str, Any]:
     """The `Page` of a run without its nodes, for a host that answers every why. `file` is the saved run's name; `steps` those
     that can be asked, otherwise all that were kept (of a network, a choice of them is drawn).
+    `flagged`: the run's flags, where they are known.
 
     Raises WhygradError where `level` asks for a drawing that the run is not.
     """
@@ -92,7 +99,7 @@ def page_view(
         "table": page_table(trace.history, MOST_ROWS, chosen, columns),
         "neuron": neuron,
         "network": network,
-        "run": run_map(explainer) if found == "run" else None,
+        "run": run_map(explainer, flagged, _word(file)) if found == "run" else None,
         "live": None,
     }
 
@@ -105,12 +112,15 @@ def saved_page(explainer: Explainer, file: str, options: PageOptions | None = No
     options = options or PageOptions()
     trace = explainer.trace
     level = options.level or level_of(trace)
+    flagged = flags(explainer) if level == "run" else ()
     steps = _asked_steps(trace, options.steps, level)
-    page = page_view(explainer, file, options.level, steps)
+    if options.steps is None:
+        steps = sorted({*steps, *(flag.step for flag in flagged[:MOST] if flag.address)})
+    page = page_view(explainer, file, options.level, steps, flagged)
     room = options.most_bytes - _size(page)
     tops: list[str] = []
     if page["run"] is not None:
-        page["run"]["tiles"], tops = embedded(explainer, max(0, room // 3))
+        page["run"]["tiles"], tops = embedded(explainer, max(0, room // 3), flagged)
         room = options.most_bytes - _size(page)
     most = options.most_numbers or _NUMBERS[page["level"]]
     wanted = list(_wanted(explainer, page, tops))
@@ -157,6 +167,8 @@ def _wanted(explainer: Explainer, page: dict[str, Any], tops: list[str]) -> Iter
             if step in frames:
                 yield from frame_addresses(explainer, page["network"], frames[step])
     if page["run"] is not None:
+        flagged = [flag["address"] for flag in page["run"]["flags"] if flag["address"]]
+        yield from flagged
         yield from (f"loss@{step}" for step in dict.fromkeys(page["steps"][:1] + page["steps"][-1:]))
         yield from tops
     yield from _cells(page)

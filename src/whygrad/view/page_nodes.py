@@ -43,10 +43,12 @@ def collect(
     python: bool = False,
 ) -> Collected:
     """Explain `addresses`, the most important first: each with the nearest numbers of its tree, then each with its whole tree
-    within its step, until the packed nodes take `most_bytes` or `most_numbers` are explained. `python`: each equation as a
-    Python program too, to be copied."""
+    within its step, until the packed nodes take `most_bytes` or `most_numbers` are explained. `python`, of a small network: each
+    equation as a Python program too, to be copied."""
     wanted = list(dict.fromkeys(addresses))
-    found = _Gathered(explainer, most_bytes, most_numbers, python)
+    # In a large network to take a gradient apart takes a tenth of a second, as long as fifty whys.
+    apart = wanted if python else [each for each in wanted if ".grad@" in each][:_MOST_APART]
+    found = _Gathered(explainer, most_bytes, most_numbers, python, apart)
     rounds = [(each, address) for each in (_FIRST_ROUND, most_numbers) for address in wanted]
     with uncollected():
         for done, (most, address) in enumerate(rounds):
@@ -62,16 +64,21 @@ def collect(
 
 _FIRST_ROUND = 30
 """Numbers below each asked one before any other is gone into deeper: a loss may hang on all that there is."""
+_MOST_APART = 24
+"""Gradients of a large network that are taken apart into what contributed to them."""
 _BATCH = 200
 """Numbers explained between two looks at the budget; of these, one that occurs often is written once."""
 
 
 class _Gathered:
-    """What was explained so far. Packed bytes are estimated from the text's, by what packing gave when there was half as
-    much of it."""
+    """What was explained so far. Packed bytes are estimated from the text's, by what packing gave when there was
+    half as much of it; nothing is packed for that while half the text is less than the budget. `asked`: gradients among
+    these are taken apart into what contributed to them, which takes longer than a why."""
 
-    def __init__(self, explainer: Explainer, most_bytes: int, most_numbers: int, python: bool) -> None:
-        self.explainer, self.python = explainer, python
+    def __init__(
+        self, explainer: Explainer, most_bytes: int, most_numbers: int, python: bool, asked: Iterable[str]
+    ) -> None:
+        self.explainer, self.python, self.asked = explainer, python, frozenset(asked)
         self.most_bytes, self.most_numbers = most_bytes, most_numbers
         self.opened: dict[str, Derivation] = {}
         self.nodes: dict[str, Node] = {}
@@ -87,9 +94,9 @@ class _Gathered:
             return True
         if len(self._pending) >= _BATCH:
             self.flush()
-            if len(self.opened) >= self.next:
-                self.ratio = _size(pack(list(self.nodes.values()))) / max(1, self.text)
-                self.next = 2 * len(self.opened)
+        if self.text * self.ratio > self.most_bytes and len(self.opened) >= self.next:
+            self.ratio = _size(pack(list(self.nodes.values()))) / max(1, self.text)
+            self.next = 2 * len(self.opened)
         return self.text * self.ratio > self.most_bytes
 
     def tree(self, address: str, most: int) -> None:
@@ -138,14 +145,19 @@ class _Gathered:
             return
         stem = Derivation("", "", 0, "", "", "activation", "other", Verdict("given"), operands=tuple(self._pending))
         self._pending = []
-        for node in page_nodes(stem, contributions_of=self._contributions, python=self.python)[1:]:
+        made = page_nodes(stem, contributions_of=self._contributions, python=self.python, known=self._known)
+        for node in made[1:]:
             known = self.nodes.get(node["address"])
             if known is None or (node["operands"] and not known["operands"]):
                 self.nodes[node["address"]] = node
                 self.text += len(json.dumps(node))
 
+    def _known(self, operand: Derivation) -> bool:
+        """Whether a number that was not gone into has its node already."""
+        return operand.address in self.nodes
+
     def _contributions(self, address: str) -> tuple[Contributions, ...]:
-        return self.explainer.contributions(address) if ".grad@" in address else ()
+        return self.explainer.contributions(address) if address in self.asked else ()
 
     def packed(self) -> tuple[object, int]:
         """As many of the opened nodes as fit, from the first on, with their operands; and how many."""

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any
 
 from whygrad.errors import WhygradError
-from whygrad.findings.flags import flags
+from whygrad.findings.flags import Flag, flags
 from whygrad.trace.history import History
 from whygrad.trace.model import Step
 from whygrad.trace.statistics import Statistics
 from whygrad.trace.store import Trace
-from whygrad.view.flags import flag_dict
+from whygrad.view.flags import MOST, flag_dicts
 from whygrad.view.numbers import about, number, typographic
 from whygrad.view.stories import spans
 from whygrad.view.tiles import Recorded, Tiles, tiles_of
@@ -40,8 +40,9 @@ About = tuple[str, str, tuple[int, ...], str]
 """Name, role, shape and format of a tensor."""
 
 
-def run_map(run: Recorded) -> dict[str, Any]:
-    """The `RunMap` of the page, for a Run or an Explainer."""
+def run_map(run: Recorded, found: tuple[Flag, ...] | None = None, file: str = "") -> dict[str, Any]:
+    """The `RunMap` of the page, for a Run or an Explainer. `found`: its flags, where they are known; `file`: the saved run's
+    name as a shell's word, for commands."""
     trace = run.trace
     history, step = trace.history, _last_step(trace)
     kept = [info.number for info in trace.index if info.kept and info.complete]
@@ -51,23 +52,26 @@ def run_map(run: Recorded) -> dict[str, Any]:
     return {
         "modules": _modules(tensors, step),
         "tensors": tensors,
-        "flags": [flag_dict(flag) for flag in flags(trace)],
+        "flags": flag_dicts(flags(trace) if found is None else found, file),
         "steps": [history.steps[bucket.stop - 1] for bucket in buckets],
         "loss": _loss(history, buckets),
         "note": " ".join(each for each in (_note(trace, kept), _no_statistics(statistics)) if each),
     }
 
 
-def embedded(run: Recorded, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
+def embedded(
+    run: Recorded, limit: int, found: tuple[Flag, ...] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """What a saved page holds of the tensors, in at most `limit` bytes of JSON: of the last kept step each tensor's whole
     tile (values first, then gradients and updates), and addresses worth a why, the most important first: those of the
-    flags, then the largest elements of each tensor."""
+    shown flags, then the largest elements of each tensor. `found`: the flags, where they are known."""
     trace = run.trace
-    addresses = dict.fromkeys(flag.address for flag in flags(trace) if flag.address)
+    flagged = (flags(trace) if found is None else found)[:MOST]
+    addresses = dict.fromkeys(flag.address for flag in flagged if flag.address)
     step = _last_step(trace)
     if step is None:
         return [], list(addresses)
-    looks, found = tiles_of(run), list[dict[str, Any]]()
+    looks, tiles = tiles_of(run), list[dict[str, Any]]()
     names = [name for name, role, *_ in _tensors(step, Statistics()) if role == "parameter"]
     others = [name for name, role, *_ in _tensors(step, Statistics()) if role != "parameter"]
     wanted = [(name, "value") for name in names] + [(name, "grad") for name in names]
@@ -80,11 +84,11 @@ def embedded(run: Recorded, limit: int) -> tuple[list[dict[str, Any]], list[str]
         limit -= _size(whole)
         if limit < 0:
             break
-        found.append(whole)
+        tiles.append(whole)
         tops.append([each["address"] for each in whole["top"]])
     for place in range(max(map(len, tops), default=0)):
         addresses |= dict.fromkeys(each[place] for each in tops if place < len(each))
-    return found, list(addresses)
+    return tiles, list(addresses)
 
 
 def _whole_tile(looks: Tiles, name: str, what: str, step: int) -> dict[str, Any] | None:

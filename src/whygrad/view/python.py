@@ -23,6 +23,7 @@ from whygrad.explain.derivation import Derivation
 from whygrad.explain.evaluate import ELEMENTARY
 from whygrad.floats import FORMATS, round_to, ulp_distance
 from whygrad.rules.expr import Call, Dot, Expr, Kernel, walk
+from whygrad.view.python_norms import NORMS
 from whygrad.view.python_sums import MOST_TERMS, long_sum, short_sum
 from whygrad.view.python_torch import torch_sources
 from whygrad.view.python_write import SUMS, Program, Way
@@ -60,7 +61,10 @@ def python_form(derivation: Derivation) -> PythonForm:
         if isinstance(source, OpaqueError):
             failed = source
             continue
-        distance = _distance(_run(source), derivation)
+        result = _run(source)
+        if result is None:
+            continue
+        distance = _distance(result, derivation)
         if best is None or distance < best.ulp:
             best = PythonForm(source, distance)
         if distance == 0:
@@ -101,8 +105,12 @@ def _sources(derivation: Derivation) -> Iterator[str | OpaqueError]:
             yield _written(Program(derivation, way, short_sum))
     for way in _as_found(derivation, equation):
         yield _written(Program(derivation, way, long_sum))
-    if any(isinstance(n, Kernel) for n in _nodes(equation)) or _calls_elementary(equation):
+    if _is_norm(derivation) or any(isinstance(n, Kernel) for n in _nodes(equation)) or _calls_elementary(equation):
         yield from torch_sources(derivation)
+
+
+def _is_norm(derivation: Derivation) -> bool:
+    return derivation.op.rpartition(".")[0] in NORMS
 
 
 def _written(program: Program) -> str | OpaqueError:
@@ -151,14 +159,17 @@ def _calls_elementary(expr: Expr) -> bool:
     return any(isinstance(node, Call) and node.name in ELEMENTARY for node in _nodes(expr))
 
 
-def _run(source: str) -> float:
-    """Run a program of `Program`: it holds numbers and arithmetic only, names stand in its comments."""
+def _run(source: str) -> float | None:
+    """Run a program of `Program`: it holds numbers and arithmetic only, names stand in its comments. None where torch refuses
+    a kernel's arguments: what was cut out of them is none."""
     space: dict[str, Any] = {}
     try:
         with np.errstate(all="ignore"):
             exec(compile(source, "<equation>", "exec"), space)
     except (ArithmeticError, ValueError):
         return math.nan
+    except (RuntimeError, TypeError, IndexError):
+        return None
     return float(space["result"])
 
 

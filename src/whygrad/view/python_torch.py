@@ -1,7 +1,7 @@
 """torch's own kernel in a program, for an exponential that no plain program gives: SLEEF's, oneDNN's, MKL's.
 
 The kernel is called on as little as brings out the same body of it: one element (repeated, because whole vectors and
-single elements are computed by different code), one row of a softmax, or all operands of a loss.
+single elements are computed by different code), one row of a softmax, a part of a normalisation, or all operands of a loss.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from whygrad.explain.derivation import Derivation
 from whygrad.rules.call import Index
 from whygrad.rules.expr import Dot, Expr, Var, walk
 from whygrad.trace.model import Arg, Ref, Token, Value
+from whygrad.view.python_norms import Cut, cut_of
 from whygrad.view.python_text import first_line, last_lines, literal
 
 __all__ = ["torch_sources"]
@@ -38,13 +39,16 @@ def torch_sources(derivation: Derivation) -> Iterator[str]:
     if checked is None or equation is None or checked.call.op.rng is not None or checked.random:
         return
     op = checked.call.op
-    if not op.name.startswith("aten.") or not op.outputs or checked.rule.output < 0 or None in op.outputs:
+    if not op.name.startswith("aten.") or not op.outputs or checked.rule.output < 0:
         return
-    if op.kind in _ROWS:
+    cut = cut_of(checked)
+    if cut is not None:
+        yield from _norm(derivation, checked, cut)
+    elif op.kind in _ROWS:
         yield from _row(derivation, checked, equation)
-    elif not any(isinstance(node, Dot) for node in walk(equation)):
+    elif None not in op.outputs and not any(isinstance(node, Dot) for node in walk(equation)):
         yield from _element(derivation, checked)
-    elif _is_scalar(checked):
+    elif _is_scalar(checked) and None not in op.outputs:
         yield from _whole(derivation, checked)
 
 
@@ -54,14 +58,25 @@ def _is_scalar(checked: Checked) -> bool:
 
 
 def _program(
-    derivation: Derivation, checked: Checked, lines: list[str], arguments: list[str], at: str, what: str
+    derivation: Derivation,
+    checked: Checked,
+    lines: list[str],
+    arguments: list[str],
+    at: str,
+    what: str,
+    cut: Cut | None = None,
 ) -> str:
     op = checked.call.op
     keywords = [
         f"{key}={_plain(arg)}" for key, arg in op.kwargs if not isinstance(arg, (Ref, Token)) and key != "generator"
     ]
     result = f"torch.ops.{op.name}({', '.join([*arguments, *keywords])})"
-    result += f"[{checked.rule.output}]" if len(op.outputs) > 1 else ""
+    if cut is not None and cut.written >= 0:
+        lines, result = [*lines, result], arguments[cut.written]
+    elif len(op.outputs) > 1:
+        result += f"[{checked.rule.output}]"
+    if cut is not None:
+        at = f"[{', '.join(map(str, cut.at))}]"
     head = [
         first_line(derivation),
         f"# torch's own kernel, {what}: no plain program has its elementary functions' last bits",
@@ -76,6 +91,22 @@ def _plain(arg: Arg) -> str:
     if isinstance(arg, tuple):
         return "[" + ", ".join(_plain(each) for each in arg) + "]"
     return literal(arg) if isinstance(arg, float) else repr(arg)
+
+
+def _norm(derivation: Derivation, checked: Checked, cut: Cut) -> Iterator[str]:
+    """A normalisation of one row, column or channel."""
+    call, lines, arguments = checked.call, list[str](), list[str]()
+    for number, arg in enumerate(call.op.args):
+        if not isinstance(arg, Ref):
+            arguments.append(cut.constants.get(number) or _plain(arg))
+            continue
+        value = call.step.values[arg.id]
+        numbers = cut.parts[number](_content(checked, value))
+        if numbers.size > _MOST:
+            return
+        lines += _tensor(f"operand_{number}", numbers.reshape(-1), value.dtype, f".reshape({numbers.shape})")
+        arguments.append(f"operand_{number}")
+    yield _program(derivation, checked, [*lines, ""], arguments, "", cut.what, cut)
 
 
 def _row(derivation: Derivation, checked: Checked, equation: Expr) -> Iterator[str]:

@@ -19,7 +19,7 @@ from whygrad.errors import AddressError
 from whygrad.explain.addresses import Naming
 from whygrad.trace.model import Step, Value
 from whygrad.trace.store import Trace
-from whygrad.view.blocks import Keys, block_maxima, keys_of, numbers_of
+from whygrad.view.blocks import Keys, Read, block_maxima, keys_of, largest_keys, numbers_of
 from whygrad.view.matrices import Matrix, fold, folding, index_of, levels_of, readable, start_of
 from whygrad.view.numbers import about, number, typographic
 
@@ -186,14 +186,7 @@ class Tiles:
     ) -> Array:
         high = min(counts[0] * per_cell[0], matrix.shape[0] - first[0])
         wide = min(counts[1] * per_cell[1], matrix.shape[1] - first[1])
-
-        def read(rows: slice, columns: slice) -> Array:
-            return matrix.read(
-                slice(first[0] + rows.start, first[0] + rows.stop),
-                slice(first[1] + columns.start, first[1] + columns.stop),
-            )
-
-        return block_maxima(read, (high, wide), per_cell, matrix.keys)[0]
+        return block_maxima(_part(matrix, first), (high, wide), per_cell, matrix.keys)[0]
 
     def _top(self, whole: Whole) -> list[dict[str, str]]:
         matrix = whole.matrix
@@ -210,33 +203,29 @@ class Tiles:
 
 
 def _largest(matrix: Matrix, cells: Array, per_cell: tuple[int, int], k: int = 10) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of the elements largest in size. The first k of them lie in the k cells with the largest maxima."""
+    """Rows and columns of the elements largest in size. The first k of them lie in the k cells with the largest maxima, and
+    none of them is smaller than the smallest of these maxima."""
     flat = cells.reshape(-1)
     few = np.argsort(~flat, kind="stable")[:k]  # of equal ones the first
+    least = max(int(flat[few[-1]]), 1) if len(few) == k else 1
     found: list[tuple[int, int, int]] = []
     for cell in few.tolist():
         if flat[cell] == 0:
             continue
         row, column = (cell // cells.shape[1]) * per_cell[0], (cell % cells.shape[1]) * per_cell[1]
-        end = min(row + per_cell[0], matrix.shape[0]), min(column + per_cell[1], matrix.shape[1])
-        keys, places = _keys_in(matrix, slice(row, end[0]), slice(column, end[1]), k)
-        wide = end[1] - column
-        found += [(key, row + at // wide, column + at % wide) for key, at in zip(keys, places, strict=True)]
+        size = min(per_cell[0], matrix.shape[0] - row), min(per_cell[1], matrix.shape[1] - column)
+        inside = largest_keys(_part(matrix, (row, column)), size, least, k, matrix.keys)
+        found += [(key, row + r, column + c) for key, r, c in inside]
     found.sort(key=lambda each: (-each[0], each[1], each[2]))
     return tuple((row, column) for key, row, column in found[:k] if key)
 
 
-def _keys_in(matrix: Matrix, rows: slice, columns: slice, k: int) -> tuple[list[int], list[int]]:
-    high, wide = rows.stop - rows.start, columns.stop - columns.start
-    keys, _ = block_maxima(
-        lambda r, c: matrix.read(
-            slice(rows.start + r.start, rows.start + r.stop), slice(columns.start + c.start, columns.start + c.stop)
-        ),
-        (high, wide), (1, 1), matrix.keys,
-    )  # fmt: skip
-    flat = keys.reshape(-1)
-    places = np.argpartition(flat, len(flat) - k)[-k:] if len(flat) > k else np.arange(len(flat))
-    return flat[places].tolist(), places.tolist()
+def _part(matrix: Matrix, first: tuple[int, int]) -> Read:
+    """Windows of a matrix, counted from the element `first`."""
+    return lambda rows, columns: matrix.read(
+        slice(first[0] + rows.start, first[0] + rows.stop),
+        slice(first[1] + columns.start, first[1] + columns.stop),
+    )
 
 
 def _colours(cells: Array, whole: Whole) -> Array:

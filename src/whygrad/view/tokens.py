@@ -19,14 +19,16 @@ _OPEN, _THEN, _CLOSE = "\ue000\ue001\ue002"
 _MARKED = re.compile(f"{_OPEN}(\\d+){_THEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 
 
-def symbolic_tokens(derivation: Derivation) -> list[Token]:
-    """`symbolic(derivation)` in tokens; the names of a long sum's running terms are no operands, so plain text."""
-    return _tokens(derivation, symbolic)
+def symbolic_tokens(derivation: Derivation, plain: str | None = None) -> list[Token]:
+    """`symbolic(derivation)` in tokens; the names of a long sum's running terms are no operands, so plain text.
+    `plain`: that text, where it is known."""
+    return _tokens(derivation, symbolic, plain)
 
 
-def numeric_tokens(derivation: Derivation) -> list[Token]:
-    """`numeric(derivation)` in tokens; the factors of a long sum's terms are operands like all others."""
-    return _tokens(derivation, numeric)
+def numeric_tokens(derivation: Derivation, plain: str | None = None) -> list[Token]:
+    """`numeric(derivation)` in tokens; the factors of a long sum's terms are operands like all others. `plain`: that text,
+    where it is known."""
+    return _tokens(derivation, numeric, plain)
 
 
 def joined(tokens: list[Token]) -> str:
@@ -34,8 +36,8 @@ def joined(tokens: list[Token]) -> str:
     return "".join(token if isinstance(token, str) else token[1] for token in tokens)
 
 
-def _tokens(derivation: Derivation, text: Callable[[Derivation, Mark], str]) -> list[Token]:
-    plain = text(derivation, lambda _, name: name)
+def _tokens(derivation: Derivation, text: Callable[[Derivation, Mark], str], plain: str | None) -> list[Token]:
+    plain = text(derivation, lambda _, name: name) if plain is None else plain
     if any(mark in plain for mark in (_OPEN, _THEN, _CLOSE)):
         return [plain]
     marked = text(derivation, lambda k, name: f"{_OPEN}{k}{_THEN}{name}{_CLOSE}" if name else name)
