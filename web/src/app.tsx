@@ -1,9 +1,10 @@
 // The whole screen: header, the level, and the answer at its side (or, where the level puts it, in place).
 import type { ComponentType } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { WhyLevel } from "./levels/why.tsx";
 import { KeyList, onKey } from "./parts/keys.tsx";
 import { Answer } from "./parts/why.tsx";
+import { useSignal } from "./signals.ts";
 import { StoreContext, createStore, type Store, type Theme } from "./store.ts";
 import type { Host, Page } from "./types.ts";
 
@@ -23,14 +24,14 @@ export function App({ host, Level }: { host: Host; Level: ComponentType<{ page: 
 
 function Screen({ store, Level }: { store: Store; Level: ComponentType<{ page: Page }> }) {
   const place = useRef<HTMLDivElement>(null);
-  const [keys, setKeys] = useState(false);
+  const keys = useSignal(false);
   const page = store.page.value;
   const theme = store.theme.value;
   const wide = store.wide.value;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const el = place.current!;
-    const watch = new ResizeObserver(() => void (store.wide.value = el.clientWidth >= WIDE && store.page.value.level !== "why"));
+    const watch = new ResizeObserver(() => void (store.wide.value = el.clientWidth >= WIDE && !["why", "network"].includes(store.page.value.level)));
     watch.observe(el);
     return () => watch.disconnect();
   }, []);
@@ -42,11 +43,11 @@ function Screen({ store, Level }: { store: Store; Level: ComponentType<{ page: P
   }, [theme]);
 
   return (
-    <div class="page" ref={place} onKeyDown={(event) => onKey(event, store, () => setKeys(true))}>
+    <div class="page" ref={place} onKeyDown={(event) => onKey(event, store, () => (keys.value = true))}>
       {page.level !== "why" && <header>
         <h1>{page.title}</h1>
         {page.about.length > 0 && (
-          <details class="about">
+          <details>
             <summary>about</summary>
             <ul>{page.about.map((each) => <li>{each}</li>)}</ul>
           </details>
@@ -58,7 +59,7 @@ function Screen({ store, Level }: { store: Store; Level: ComponentType<{ page: P
               {THEMES.map((name) => <option>{name}</option>)}
             </select>
           </label>
-          <button aria-label="Keys" title="keys" onClick={() => setKeys(true)}>?</button>
+          <button aria-label="Keys" title="keys" onClick={() => (keys.value = true)}>?</button>
         </span>
         {page.leftOut.length > 0 && <ul class="left-out">{page.leftOut.map((each) => <li>{each}</li>)}</ul>}
       </header>}
@@ -68,7 +69,7 @@ function Screen({ store, Level }: { store: Store; Level: ComponentType<{ page: P
         </div>
         {(wide || !store.places.value) && <Answer hint={wide ? HINT : undefined} />}
       </div>
-      {keys && <KeyList close={() => setKeys(false)} />}
+      {keys.value && <KeyList close={() => (keys.value = false)} />}
     </div>
   );
 }

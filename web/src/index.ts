@@ -7,12 +7,12 @@ import { Trouble } from "./parts/trouble.tsx";
 import style from "./style.css";
 import type { Host, Page } from "./types.ts";
 
-/** The page of one level, `sheet` its style beside the core's. */
-export function hosts(Level: ComponentType<{ page: Page }>, sheet: string) {
+/** The page of one level, `sheets` its style beside the core's. */
+export function hosts(Level: ComponentType<{ page: Page }>, ...sheets: string[]) {
   /** Draws the page inside `el`, in a shadow root of its own; returns what takes it away. */
   function show(el: HTMLElement, host: Host): () => void {
     const root = el.shadowRoot ?? el.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [style, sheet].map((text) => {
+    root.adoptedStyleSheets = [style, ...sheets, host.controls?.sheet ?? ""].map((text) => {
       const each = new CSSStyleSheet();
       each.replaceSync(text);
       return each;

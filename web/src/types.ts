@@ -1,6 +1,7 @@
 // What Python hands to the page. Every text that a person reads as a number is a string made in Python; what is a
 // `number` here is geometry (a width, a place on a line), never shown as text.
 // The Python side is src/whygrad/view/page*.py; tests compare the two.
+import type { Controls } from "./controls.ts";
 
 /** Text, or [operand, text]: a number or name of the equation that can be asked, where operand is an index of `operands`. */
 export type Token = string | [number, string];
@@ -309,4 +310,6 @@ export interface Host {
   trouble?(tell: (words: string) => void): void;
   /** Knocks again. */
   again?(): Promise<void>;
+  /** What a live page adds to its level. */
+  controls?: Controls;
 }

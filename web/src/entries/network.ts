@@ -1,5 +1,7 @@
 import { hosts } from "../index.ts";
 import sheet from "../levels/network.css";
 import { NetworkLevel } from "../levels/network.tsx";
+import training from "../parts/training.css";
 
-export const { show, file } = hosts(NetworkLevel, sheet);
+export { kit } from "../controls.ts";
+export const { show, file } = hosts(NetworkLevel, training, sheet);

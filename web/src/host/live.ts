@@ -1,5 +1,5 @@
 // The live host: the client of `whygrad play`. One request at a time; what a person asks goes before training.
-import { absorbed } from "../parts/absorbed.ts";
+import { absorbed } from "../live/absorbed.ts";
 import type { Advance, Asks, Config, Host, Page } from "../types.ts";
 
 interface Job {
@@ -54,7 +54,7 @@ export async function openLive(url: string): Promise<Host> {
       throw new Error(AWAY);
     }
     const found = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-    if (answer.ok) return found;
+    if (answer.ok && found.error === undefined) return found;
     if (answer.status === 410) say(ENDED);
     throw new Error(found.error ?? AWAY);
   }

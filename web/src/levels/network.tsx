@@ -1,17 +1,18 @@
 // A small network on one screen, read left to right: data → inputs → layers → output; every weight and unit can be asked.
-import { type ReadonlySignal, computed, signal, useSignal, useSignalEffect } from "../signals.ts";
-import { useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
+import type { ChipsProps } from "../controls.ts";
 import { Boundary } from "../parts/boundary.tsx";
-import { Chips, Dataset, adder } from "../parts/dataset.tsx";
+import { Curve } from "../parts/curve.tsx";
 import { Graph, MOST_EDGES } from "../parts/graph.tsx";
-import { Knob, Share } from "../parts/knobs.tsx";
 import { Num, Sentence } from "../parts/num.tsx";
-import { placeOf, playOf } from "../parts/play.ts";
+import { playOf, useControls } from "../parts/play.ts";
 import { Player } from "../parts/player.tsx";
+import { placeOf } from "../parts/steps.ts";
 import { TableView } from "../parts/table.tsx";
 import { Why } from "../parts/why.tsx";
+import { computed, signal, useSignal, useSignalEffect } from "../signals.ts";
 import { type Store, useStore } from "../store.ts";
-import type { LiveState, Network, Page } from "../types.ts";
+import type { Network, Page } from "../types.ts";
 import { type Look, type Mode, type Spot, sizesOf } from "./network_look.ts";
 
 const MODES: Record<Mode, string> = {
@@ -40,11 +41,11 @@ export function NetworkLevel({ page }: { page: Page }) {
   const store = useStore();
   const play = playOf(store);
   const net = page.network!;
-  const { live } = page;
   const { sizes } = net;
+  const { training } = play;
+  const { Settings, Dataset } = useControls() ?? {};
   const shape = JSON.stringify([sizes, net.layers, net.inputs, net.unit]);
   const look = useMemo(() => createLook(store), []);
-  const adding = useSignal(0);
   const rows = useSignal(false);
   // The frames go by in `look`; what draws them is made once a network.
   const graph = useMemo(() => <Graph key={shape} net={net} look={look} />, [shape]);
@@ -54,21 +55,21 @@ export function NetworkLevel({ page }: { page: Page }) {
   });
   const { loss, testLoss, lossAddress, output, sentence } = look.frame.value;
   return (
-    <div class={live ? "net live" : "net"}>
+    <div class="net">
       <div class="top">
         <Player />
         <Curve frame={look.frame} />
         <p>
-          loss {lossAddress && <Num address={lossAddress} text={loss} label="loss of the batch" />}
+          {lossAddress && ["loss ", <Num address={lossAddress} text={loss} label="loss of the batch" />]}
           {testLoss && <span class="dim">on test points <code>{testLoss}</code></span>}
         </p>
       </div>
-      {live && <Settings live={live} />}
-      <div class="stage">
-        {live && <Dataset live={live} adding={adding} />}
+      {Settings && <Settings />}
+      <div class={Dataset ? "stage live" : "stage"}>
+        {Dataset && <Dataset Chips={Chips} />}
         <section aria-label="Network">
           <Modes look={look} />
-          <Heads net={net} live={live} />
+          <Heads net={net} />
           {sizes.reduce((sum, each) => sum + each) > MOST_UNITS ? <p>So many units are not drawn.</p> : graph}
           {sizes.some((n, l) => n * sizes[l - 1]! > MOST_EDGES) && <p>Of a large layer the largest weights are drawn.</p>}
           {net.examples > 1 && (
@@ -85,19 +86,19 @@ export function NetworkLevel({ page }: { page: Page }) {
               />
             </label>
           )}
+          <Sentence said={sentence} />
         </section>
         {output && (
           <Boundary
             net={net}
             look={look}
             points={net.points}
-            add={live && adding.value ? adder(store, play.configure, net, adding.value) : undefined}
+            add={training?.adding.value ? training.add : undefined}
           />
         )}
+        <Why />
       </div>
-      <Sentence said={sentence} />
-      <Why />
-      {!live && page.story.map((said) => <Sentence said={said} />)}
+      {!training && page.story.map((said) => <Sentence said={said} />)}
       <details onToggle={(event) => (rows.value = event.currentTarget.open)}>
         <summary>table of steps</summary>
         {rows.value && <TableView table={page.table} onStep={play.goto} />}
@@ -106,103 +107,52 @@ export function NetworkLevel({ page }: { page: Page }) {
   );
 }
 
-/** The knobs of the training. */
-function Settings({ live }: { live: LiveState }) {
-  return (
-    <div class="settings" role="group" aria-label="Settings">
-      <Knob name="lr" label="learning rate" range={[0.0001, 10]} />
-      {["activation", "loss", "optimizer", live.config.optimizer === "momentum" && "momentum", "batch", "init", "format", "seed"].map(
-        (name) => name && <Knob key={name} name={name} />,
-      )}
-      <Knob name="weight_decay" label="weight decay" />
-      <button type="button" onClick={playOf(useStore()).reset}>Reset</button>
-      <Share />
-    </div>
-  );
-}
-
 /** What lines show. */
 function Modes({ look: { mode, frame } }: { look: Look }) {
   const store = useStore();
   const play = playOf(store);
+  const Sizes = useControls()?.Sizes;
   const choose = (next: string) => {
     mode.value = next as Mode;
     if (!sizesOf(frame.peek(), next as Mode) && store.page.peek().live?.step && !play.playing.peek()) play.goto(store.step.peek());
   };
   return (
     <>
-      <Chips label="What lines show" names={Object.keys(MODES)} on={(name) => name === mode.value} go={choose} />
+      <div class="modes">
+        <Chips label="What lines show" names={Object.keys(MODES)} on={(name) => name === mode.value} go={choose} />
+        {Sizes && <span>hidden layers <Sizes /></span>}
+      </div>
       <p class="dim">
-        {sizesOf(frame.value, mode.value) ? `${MODES[mode.value]} Dashed: below zero.` : `Nothing to show for ${mode.value} here.`}
+        {sizesOf(frame.value, mode.value) ? `${MODES[mode.value]} Dashed: below zero. A click on one asks why.` : `Nothing to show for ${mode.value} here.`}
       </p>
     </>
   );
 }
 
-/** A head over each layer; live with buttons for units and layers. */
-function Heads({ net, live }: { net: Network; live: LiveState | null }) {
-  const { configure } = playOf(useStore());
+/** A head over each layer. */
+function Heads({ net }: { net: Network }) {
+  const Sizes = useControls()?.Sizes;
   const last = net.sizes.length - 1;
-  const hidden = (live?.config.hidden as number[] | undefined) ?? [];
-  const press = (words: string, name: string, at: number, to: number[]) => (
-    <button
-      type="button"
-      aria-label={words}
-      title={words}
-      disabled={!live?.choices[name]?.includes(at)}
-      onClick={() => configure({ hidden: to })}
-    >
-      {words.includes("less") ? "−" : "+"}
-    </button>
-  );
-  const sized = (l: number, by: number) => hidden.map((each, n) => (n === l - 1 ? each + by : each));
-  const units = (l: number, by: number, words: string) =>
-    press(`one unit ${words} in layer ${l}`, "units", hidden[l - 1]! + by, sized(l, by));
   return (
-    <>
-      {live && (
-        <p class="heads">
-          hidden layers {press("one layer less", "layers", hidden.length - 1, hidden.slice(0, -1))}{" "}
-          {press("one layer more", "layers", hidden.length + 1, [...hidden, hidden.at(-1) ?? 2])}
+    <div class="of">
+      {net.sizes.map((_, l) => (
+        <p>
+          <b>{l ? (l < last ? `layer ${l}` : "output") : "inputs"}</b>
+          <span class="dim">{net.layers[l - 1]?.activation}</span>
+          {Sizes && l > 0 && l < last && <Sizes l={l} />}
         </p>
-      )}
-      <div class="heads of">
-        {net.sizes.map((_, l) => (
-          <p>
-            <b>{l ? (l < last ? `layer ${l}` : "output") : "inputs"}</b>
-            <span class="dim">{net.layers[l - 1]?.activation}</span>
-            {live && l > 0 && l < last && [units(l, -1, "less"), units(l, 1, "more")]}
-          </p>
-        ))}
-      </div>
-    </>
+      ))}
+    </div>
   );
 }
 
-/** The loss over the steps of the table; a mark at the frame's. */
-export function Curve({ frame }: { frame: ReadonlySignal<{ step: number }> }) {
-  const { page } = useStore();
-  const line = useRef<SVGPathElement>(null);
-  const mark = useRef<SVGPathElement>(null);
-  // Drawn straight into its paths: it changes with every frame.
-  useSignalEffect(() => {
-    const { columns, steps, rows } = page.value.table;
-    const at = columns.findIndex((each) => each.kind === "loss");
-    const every = Math.ceil(rows.length / 160);
-    const found = rows.flatMap((row, n): [number, number][] => {
-      const value = n % every ? NaN : Number(row[at]?.replace("−", "-") ?? NaN);
-      return Number.isFinite(value) ? [[steps[n]!, value]] : [];
-    });
-    const top = Math.max(...found.map((each) => each[1]), 0) || 1;
-    const [first = 0, last = 1] = [steps[0], steps.at(-1)];
-    const x = (step: number) => ((step - first) / (last - first || 1)) * 120;
-    line.current!.setAttribute("d", found.map(([s, v], n) => `${n ? "L" : "M"}${x(s)} ${34 - (v / top) * 32}`).join(""));
-    mark.current!.setAttribute("d", `M${x(frame.value.step)} 0V36`);
-  });
+/** Names to press; those that are on stay pressed. */
+function Chips({ label, names, on, go }: ChipsProps) {
   return (
-    <svg class="curve" viewBox="0 0 120 36" preserveAspectRatio="none" aria-hidden="true">
-      <path ref={mark} class="dashed" />
-      <path ref={line} />
-    </svg>
+    <div class="chips" role="group" aria-label={label}>
+      {(names as string[]).map((name) => (
+        <button aria-pressed={on(name)} onClick={() => go(name)}>{name}</button>
+      ))}
+    </div>
   );
 }

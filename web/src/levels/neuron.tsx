@@ -1,18 +1,17 @@
 // One neuron: x → (w, b) → ŷ → loss with the numbers of one step on it, the gradients under them, and what the update did.
-import { useComputed } from "../signals.ts";
-import { useEffect, useState } from "preact/hooks";
-import { Knob, Share } from "../parts/knobs.tsx";
+import { useEffect } from "preact/hooks";
+import { Curve } from "../parts/curve.tsx";
 import { Num, Sentence } from "../parts/num.tsx";
-import { UpdateLine } from "../parts/numberline.tsx";
-import { placeOf, playOf } from "../parts/play.ts";
+import { SMALL, UpdateLine } from "../parts/numberline.tsx";
+import { playOf, useControls } from "../parts/play.ts";
 import { Player } from "../parts/player.tsx";
+import { placeOf } from "../parts/steps.ts";
 import { TableView } from "../parts/table.tsx";
 import { Why } from "../parts/why.tsx";
+import { useComputed, useSignal } from "../signals.ts";
 import { useStore } from "../store.ts";
 import type { LiveState, Neuron, NeuronStep, Node, Page } from "../types.ts";
-import { Curve } from "./network.tsx";
 
-const SMALL = 32; // an update of more halves of the spacing is not drawn against it
 const RIGHT = "M2 8H34M28 2l8 6-8 6";
 const LEFT = "M38 8H6M12 2L4 8l8 6";
 
@@ -34,11 +33,12 @@ const ROLES: Record<Part, string> = {
 export function NeuronLevel({ page }: { page: Page }) {
   const store = useStore();
   const neuron = page.neuron!;
+  const Settings = useControls()?.Settings;
   const at = neuron.steps[placeOf(neuron.steps, store.step.value)];
   return (
     <div class="neuron">
       <Player />
-      {page.live && <Settings live={page.live} first={neuron.steps[0]} />}
+      {Settings && <Settings />}
       {at && (
         <>
           <Diagram neuron={neuron} at={at} />
@@ -47,7 +47,7 @@ export function NeuronLevel({ page }: { page: Page }) {
               <div key={i}>
                 <Sentence said={said} />
                 {!i && (
-                  <button type="button" class="main" onClick={(e) => void store.ask(at.addresses.wNew, -1, e.currentTarget)}>
+                  <button class="main" onClick={(e) => void store.ask(at.addresses.wNew, -1, e.currentTarget)}>
                     Why?
                   </button>
                 )}
@@ -62,29 +62,10 @@ export function NeuronLevel({ page }: { page: Page }) {
   );
 }
 
-/** The knobs that are no number of the diagram. */
-function Settings({ live, first }: { live: LiveState; first: NeuronStep | undefined }) {
-  const store = useStore();
-  return (
-    <div class="settings" role="group" aria-label="Settings">
-      <Knob name="format" />
-      <Knob name="other" label="second format" />
-      <Knob name="optimizer" />
-      <Knob name="activation" />
-      <Knob name="lr" label="learning rate" range={[0.0001, 10]} />
-      <Knob name="w" label="first w" range={[-3, 3]} known={first?.w} />
-      <Knob name="b" label="first b" range={[-3, 3]} known={first?.b} />
-      {live.config.optimizer === "momentum" && <Knob name="momentum" range={[0, 0.99]} />}
-      <Knob name="seed" />
-      <button type="button" onClick={playOf(store).reset}>Reset</button>
-      <Share />
-    </div>
-  );
-}
-
 /** Left to right what the forward pass did, right to left the backward pass, and under each parameter its update. */
 function Diagram({ neuron, at }: { neuron: Neuron; at: NeuronStep }) {
   const { step } = useStore();
+  const Knob = useControls()?.Knob;
   const look = useComputed(() => ({ step: step.value }));
   const num = (part: Part) => <Num address={at.addresses[part]} text={at[part]} label={ROLES[part]} />;
   const formula = neuron.b ? "w·x + b" : "w·x";
@@ -92,7 +73,7 @@ function Diagram({ neuron, at }: { neuron: Neuron; at: NeuronStep }) {
     <div class={`box at-${part}`}>
       <i>{name}</i>
       {num(part)}
-      {knob && <Knob name={part} range={[-3, 3]} />}
+      {knob && Knob && <Knob name={part} range={[-3, 3]} />}
     </div>
   );
   const column = (name: "w" | "b") => (
@@ -150,7 +131,7 @@ function Arrow({ d }: { d: string }) {
  * was lost. Not asked for while the training runs. */
 function Moved({ at }: { at: NeuronStep }) {
   const store = useStore();
-  const [node, found] = useState<Node>();
+  const found = useSignal<Node | undefined>(undefined);
   const running = playOf(store).playing.value;
   const address = at.addresses[at.lost[0] === "b" ? "bNew" : "wNew"];
   const { live } = store.page.value;
@@ -158,10 +139,11 @@ function Moved({ at }: { at: NeuronStep }) {
     let on = !running;
     if (on) {
       const answer = store.host.ask("why", { address });
-      answer.then(({ nodes }) => on && found(nodes.find((each) => each.address === address))).catch(() => 0);
+      answer.then(({ nodes }) => on && (found.value = nodes.find((each) => each.address === address))).catch(() => 0);
     }
     return () => void (on = false);
   }, [address, running, live]);
+  const node = found.value;
   const update = node?.address === address ? node.line?.update : null;
   return update && update.share < SMALL ? (
     <div class="line">

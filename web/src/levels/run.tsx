@@ -1,6 +1,6 @@
 // A practitioner's run: what went wrong, the modules with their sparklines, one tensor to look into, and a why for each number.
 import { useSignal } from "../signals.ts";
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { type Aim, Look, WHAT } from "../parts/look.tsx";
 import { Sentence } from "../parts/num.tsx";
 import { SparkLine, sparkWords } from "../parts/spark.tsx";
@@ -65,8 +65,8 @@ export function RunLevel({ page }: { page: Page }) {
 }
 
 function Flags({ flags, ask }: { flags: Flag[]; ask: (flag: Flag, from: HTMLElement) => void }) {
-  const [all, setAll] = useState(false);
-  const shown = flags.filter((flag, i) => all || i < FEW || flags.findIndex((each) => each.kind === flag.kind) === i);
+  const all = useSignal(false);
+  const shown = flags.filter((flag, i) => all.value || i < FEW || flags.findIndex((each) => each.kind === flag.kind) === i);
   if (!flags.length) return <p class="dim">Nothing was flagged: all is finite, and no tensor lost most of its updates.</p>;
   return (
     <section class="flags" aria-label="What went wrong">
@@ -77,14 +77,14 @@ function Flags({ flags, ask }: { flags: Flag[]; ask: (flag: Flag, from: HTMLElem
             <b class="flag">⚑ {flag.kind}</b>
             <Sentence said={flag.text} />
             {flag.address && (
-              <button type="button" data-address={flag.address} aria-label={`Why? ${flag.address}`} onClick={(event) => ask(flag, event.currentTarget)}>
+              <button data-address={flag.address} aria-label={`Why? ${flag.address}`} onClick={(event) => ask(flag, event.currentTarget)}>
                 Why?
               </button>
             )}
           </li>
         ))}
       </ul>
-      {(all || shown.length < flags.length) && <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>{all ? "fewer" : `all ${flags.length}`}</button>}
+      {(all.value || shown.length < flags.length) && <button aria-expanded={all.value} onClick={() => (all.value = !all.value)}>{all.value ? "fewer" : `all ${flags.length}`}</button>}
     </section>
   );
 }

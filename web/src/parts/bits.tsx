@@ -6,13 +6,13 @@ const FIELDS = ["sign", "exponent", "significand"];
 export function Bits({ node }: { node: Node }) {
   const fields = node.bits.split("|");
   return (
-    <details class="bits" open>
+    <details open>
       <summary>
         {node.format} <code>{node.hex}</code>
       </summary>
       <div class="fields">
         {fields.map((bits, i) => (
-          <span class={`field f${i}`}>
+          <span>
             <code>
               {[...bits].map((bit) => (
                 <i>{bit}</i>
@@ -24,7 +24,7 @@ export function Bits({ node }: { node: Node }) {
       </div>
       <details>
         <summary>every digit</summary>
-        <code class="digits">{node.exact}</code>
+        <code>{node.exact}</code>
       </details>
     </details>
   );

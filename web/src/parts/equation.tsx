@@ -1,5 +1,6 @@
 // An equation, its lines aligned at the equals sign: with names, with numbers, the result. Each name and number is a button.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { useSignal } from "../signals.ts";
 import { useStore } from "../store.ts";
 import type { Node, Token } from "../types.ts";
 import { asking } from "./num.tsx";
@@ -8,7 +9,7 @@ import { rightSides } from "./text.ts";
 /** `at`: the place of `node` in the trail. */
 export function Equation({ node, at }: { node: Node; at: number }) {
   const store = useStore();
-  const [near, setNear] = useState(-1); // the operand under the pointer: its name and its number show that they belong together
+  const near = useSignal(-1); // the operand under the pointer: its name and its number show that they belong together
   const equation = node.equation;
   if (!equation) return null;
 
@@ -21,13 +22,13 @@ export function Equation({ node, at }: { node: Node; at: number }) {
     const words = [operand?.label, operand?.role].filter((each) => each && each !== text).join(", ") || address;
     return (
       <button
-        {...asking(store, address, at, near === place ? "near" : "")}
+        {...asking(store, address, at, near.value === place ? "near" : "")}
         title={`${address}: ${words}`}
         aria-label={`${text}, ${words}. Why?`}
-        onPointerEnter={() => setNear(place)}
-        onPointerLeave={() => setNear(-1)}
-        onFocus={() => setNear(place)}
-        onBlur={() => setNear(-1)}
+        onPointerEnter={() => (near.value = place)}
+        onPointerLeave={() => (near.value = -1)}
+        onFocus={() => (near.value = place)}
+        onBlur={() => (near.value = -1)}
       >
         {text}
       </button>

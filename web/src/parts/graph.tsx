@@ -52,11 +52,11 @@ export function Graph({ net, look }: { net: Network; look: Look }) {
   const at = useSignal<[number, number]>([0, 0]); // where the label stands
   const edges = useMemo(() => edgesOf(net, look), []);
   const tall = Math.max(...net.sizes);
-  const row = Math.max(13, Math.min(52, 420 / tall));
+  const row = Math.max(13, Math.min(60, 420 / tall));
   const height = tall * row + 44;
   const x = (l: number) => ((l + 0.5) / net.sizes.length) * 100;
   const y = (l: number, u: number) => (u < net.sizes[l]! ? (height - 30) / 2 + (u - (net.sizes[l]! - 1) / 2) * row : height - 16);
-  const place = (l: number, u: number) => `left:${x(l)}%;top:${y(l, u)}px;width:${Math.min(38, row - 3)}px`;
+  const place = (l: number, u: number) => `left:${x(l)}%;top:${y(l, u)}px;width:min(${Math.min(46, row - 3)}px,${64 / net.sizes.length}%)`;
 
   // Straight to the attributes: hundreds of edges change sixty times a second.
   useSignalEffect(() => {
@@ -137,7 +137,7 @@ export function Graph({ net, look }: { net: Network; look: Look }) {
         <>
           {net.layers[l]?.bias && <i style={place(l, n)}>1</i>}
           {Array.from({ length: n }, (_, u) => (
-            <button type="button" class="node" data-k={`${l},${u},-1`} tabIndex={l + u ? -1 : 0} style={place(l, u)}>
+            <button class="node" data-k={`${l},${u},-1`} tabIndex={l + u ? -1 : 0} style={place(l, u)}>
               <Picture look={look} l={l} u={u} />
               <span class={l ? "sr" : ""}>{wordsOf(net, { l, o: u, i: -1 })}</span>
             </button>

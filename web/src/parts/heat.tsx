@@ -1,5 +1,6 @@
 // A tile of a tensor: cells on a canvas, with a cursor for pointer and keyboard; or, near enough, the numbers themselves.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { useSignal } from "../signals.ts";
 import { useStore } from "../store.ts";
 import type { Tile } from "../types.ts";
 import { Num } from "./num.tsx";
@@ -74,12 +75,12 @@ export function Heat({ tile, mark, pick }: Props) {
 function Cells({ tile, mark, pick }: Props) {
   const store = useStore();
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [at, setAt] = useState(0);
-  const [near, setNear] = useState(false);
-  const [text, setText] = useState("");
+  const at = useSignal(0);
+  const near = useSignal(false);
+  const text = useSignal("");
   const { rows, columns } = tile;
   const size = Math.max(4, Math.min(24, Math.floor(512 / Math.max(rows, columns))));
-  const cell = Math.min(at, rows * columns - 1);
+  const cell = Math.min(at.value, rows * columns - 1);
   const first = (i: number): [number, number] => [
     tile.row + Math.floor(i / columns) * tile.perCell[0],
     tile.column + (i % columns) * tile.perCell[1],
@@ -103,12 +104,12 @@ function Cells({ tile, mark, pick }: Props) {
   }, [tile]);
 
   // The number under the cursor, where the host has it.
-  const one = near && isElement(tile) ? elementAddress(tile, ...first(cell)) : "";
+  const one = near.value && isElement(tile) ? elementAddress(tile, ...first(cell)) : "";
   useEffect(() => {
-    setText("");
+    text.value = "";
     let gone = !one;
     const timer = setTimeout(() => {
-      if (!gone) store.host.ask("values", { addresses: [one] }).then(({ values }) => gone || setText(values[0] ?? ""), () => 0);
+      if (!gone) store.host.ask("values", { addresses: [one] }).then(({ values }) => gone || (text.value = values[0] ?? ""), () => 0);
     }, 60);
     return () => {
       gone = true;
@@ -131,7 +132,7 @@ function Cells({ tile, mark, pick }: Props) {
     if (step) {
       const r = Math.floor(cell / columns) + step[0];
       const c = (cell % columns) + step[1];
-      if (r >= 0 && r < rows && c >= 0 && c < columns) setAt(r * columns + c);
+      if (r >= 0 && r < rows && c >= 0 && c < columns) at.value = r * columns + c;
     } else if (["Enter", " ", "w"].includes(event.key)) pick(...first(cell));
     else return;
     event.preventDefault();
@@ -140,23 +141,23 @@ function Cells({ tile, mark, pick }: Props) {
   return (
     <>
       <button
-        type="button" class="heat" style={`max-width:${columns * size}px;aspect-ratio:${columns}/${rows}`}
+        class="heat" style={`max-width:${columns * size}px;aspect-ratio:${columns}/${rows}`}
         aria-label={`Heat map of ${tile.name}; arrow keys move. ${about}. Enter ${isElement(tile) ? "asks why" : "looks closer"}.`}
         onKeyDown={onKey}
         onClick={(event) => event.detail && pick(...first(under(event)))}
         onMouseMove={(event) => {
-          setAt(under(event));
-          setNear(true);
+          at.value = under(event);
+          near.value = true;
         }}
-        onMouseLeave={() => setNear(false)}
-        onFocus={() => setNear(true)}
-        onBlur={() => setNear(false)}
+        onMouseLeave={() => (near.value = false)}
+        onFocus={() => (near.value = true)}
+        onBlur={() => (near.value = false)}
       >
         <canvas ref={canvas} width={columns * size} height={rows * size} />
-        {near && outline(Math.floor(cell / columns), cell % columns, "cursor")}
+        {near.value && outline(Math.floor(cell / columns), cell % columns, "cursor")}
         {mark && outline(Math.floor((mark[0] - tile.row) / tile.perCell[0]), Math.floor((mark[1] - tile.column) / tile.perCell[1]), "marked")}
       </button>
-      <p class="dim read" aria-live="polite">{one && text ? <code>{one} = <b>{text}</b></code> : about}</p>
+      <p class="dim read" aria-live="polite">{one && text.value ? <code>{one} = <b>{text.value}</b></code> : about}</p>
     </>
   );
 }

@@ -70,7 +70,7 @@ export function Look({ tensor, aim, turn }: { tensor: Tensor; aim: Aim; turn: (t
     }
   };
   const button = (text: string, label: string, off: boolean, to: Partial<Aim>) => (
-    <button type="button" aria-label={label} title={label} disabled={off} onClick={() => turn(to)}>{text}</button>
+    <button aria-label={label} title={label} disabled={off} onClick={() => turn(to)}>{text}</button>
   );
   const tools = (tile: Tile) => {
     const down = Math.ceil(tile.rows / 2) * tile.perCell[0];

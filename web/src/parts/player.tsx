@@ -1,6 +1,7 @@
 // The buttons of the training: to start, back, step, play; its speed; a slider over the steps done.
 import { useStore } from "../store.ts";
-import { SPEEDS, placeOf, playOf, watched } from "./play.ts";
+import { SPEEDS, playOf } from "./play.ts";
+import { placeOf, watched } from "./steps.ts";
 
 function Icon({ d }: { d: string }) {
   return (
@@ -21,7 +22,7 @@ export function Player() {
   const last = list ? list.length - 1 : Math.max(step, page.table.steps.at(-1) ?? 0);
   const stepAt = (place: number) => (list ? (list[place]?.step ?? 0) : place);
   const jump = (name: string, d: string, to: number) => (
-    <button type="button" title={name} aria-label={name} disabled={at <= first} onClick={() => play.goto(stepAt(to))}>
+    <button title={name} aria-label={name} disabled={at <= first} onClick={() => play.goto(stepAt(to))}>
       <Icon d={d} />
     </button>
   );
@@ -29,13 +30,14 @@ export function Player() {
     <div class="player" role="group" aria-label="Training">
       {jump("To the start", "M3 3h2v10H3zM13 3v10L6 8z", first)}
       {jump("One step back", "M11 3v10L4 8z", at - 1)}
-      <button type="button" class="main" disabled={at >= last && !page.live} onClick={play.step}>
+      <button class="main" disabled={at >= last && !page.live} onClick={play.step}>
         <Icon d="M3 3v10l7-5zM11 3h2v10h-2z" /> Step
       </button>
-      <button type="button" onClick={play.toggle}>
+      <button onClick={play.toggle}>
         {play.playing.value ? <Icon d="M4 3h3v10H4zM9 3h3v10H9z" /> : <Icon d="M4 2v12l9-6z" />}{" "}
         {play.playing.value ? "Pause" : "Play"}
       </button>
+      {play.training && <button onClick={play.training.reset}>Reset</button>}
       <select aria-label="Speed" value={play.speed.value} onChange={(e) => (play.speed.value = Number(e.currentTarget.value))}>
         {SPEEDS.map((rate) => (
           <option value={rate}>{rate < Infinity ? `${rate} step${rate > 1 ? "s" : ""}/s` : "fastest"}</option>

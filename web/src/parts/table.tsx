@@ -1,5 +1,6 @@
 // The table: a row a step, every number a button that asks why. One stop for the Tab key; arrows go from cell to cell.
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { useSignal } from "../signals.ts";
 import { useStore } from "../store.ts";
 import type { Table } from "../types.ts";
 import { asking } from "./num.tsx";
@@ -49,18 +50,18 @@ function useWidths(table: Table): { tails: number[]; wholes: number[] } {
 export function TableView({ table, current, mark, onStep, label = "Table, a row a step" }: Props) {
   const store = useStore();
   const box = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
-  const [cell, setCell] = useState<[number, number]>([0, 0]);
+  const top = useSignal(0);
+  const cell = useSignal<[number, number]>([0, 0]);
   const moving = useRef(false);
   const before = useRef(table.rows.length);
   const { tails, wholes } = useWidths(table);
   const count = table.rows.length;
   const all = count <= SHOWN;
   const height = box.current?.clientHeight ?? 480;
-  const from = all ? 0 : Math.max(0, Math.floor(top / ROW) - AROUND);
-  const to = all ? count : Math.min(count, Math.ceil((top + height) / ROW) + AROUND);
+  const from = all ? 0 : Math.max(0, Math.floor(top.value / ROW) - AROUND);
+  const to = all ? count : Math.min(count, Math.ceil((top.value + height) / ROW) + AROUND);
   const step = current ?? store.step.value;
-  const row = Math.min(cell[0], count - 1);
+  const row = Math.min(cell.value[0], count - 1);
 
   // The step looked at stays in view, but one who reads further up is left there while rows are added.
   useLayoutEffect(() => {
@@ -78,7 +79,7 @@ export function TableView({ table, current, mark, onStep, label = "Table, a row 
   function move(event: KeyboardEvent): void {
     const columns = table.columns.length - 1;
     const page = Math.max(1, Math.floor(height / ROW) - 2);
-    const [r, c] = [row, cell[1]];
+    const [r, c] = [row, cell.value[1]];
     const to: Record<string, [number, number]> = {
       ArrowUp: [r - 1, c], ArrowDown: [r + 1, c], ArrowLeft: [r, c - 1], ArrowRight: [r, c + 1],
       PageUp: [r - page, c], PageDown: [r + page, c],
@@ -91,8 +92,8 @@ export function TableView({ table, current, mark, onStep, label = "Table, a row 
     const [line, column] = [Math.max(0, Math.min(count - 1, next[0])), Math.max(0, Math.min(columns, next[1]))];
     show(place, line);
     moving.current = true;
-    setCell([line, column]);
-    setTop(place.scrollTop);
+    cell.value = [line, column];
+    top.value = place.scrollTop;
   }
 
   const one = (line: number) => {
@@ -110,10 +111,10 @@ export function TableView({ table, current, mark, onStep, label = "Table, a row 
               {text === null ? null : address ? (
                 <button
                   {...asking(store, address, -1, said ? "lost" : "")}
-                  tabIndex={line === row && i === cell[1] ? 0 : -1}
+                  tabIndex={line === row && i === cell.value[1] ? 0 : -1}
                   title={said ? `${address}: ${said}` : address}
                   aria-label={`${text}, ${column.name}, step ${at}${said ? `, ${said}` : ""}. Why?`}
-                  onFocus={() => setCell([line, i])}
+                  onFocus={() => (cell.value = [line, i])}
                 >
                   {text}
                 </button>
@@ -131,7 +132,7 @@ export function TableView({ table, current, mark, onStep, label = "Table, a row 
   const lines = [];
   for (let line = from; line < to; line++) lines.push(one(line));
   return (
-    <div class="table" ref={box} onScroll={(event) => all || setTop(event.currentTarget.scrollTop)} onKeyDown={move}>
+    <div class="table" ref={box} onScroll={(event) => all || (top.value = event.currentTarget.scrollTop)} onKeyDown={move}>
       <table role="grid" aria-label={label} aria-rowcount={count + 1}>
         <thead>
           <tr>

@@ -1,5 +1,6 @@
 // The run's modules and their tensors as a tree, with sparklines in columns. Of a long tree only the rows in sight are drawn.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { signal, useSignal } from "../signals.ts";
 import type { RunMap, Tensor } from "../types.ts";
 import { SparkLine, sparkWords } from "./spark.tsx";
 
@@ -32,27 +33,27 @@ interface Props {
 
 export function Tree({ map, flagged, chosen, choose }: Props) {
   const few = map.modules.length + map.tensors.length <= OPEN;
-  const [find, setFind] = useState("");
-  const [shut, setShut] = useState(() => new Set(map.modules.filter((m) => !few && m.depth).map((m) => m.path)));
-  const [at, setAt] = useState("");
-  const [top, setTop] = useState(0);
+  const find = useSignal("");
+  const shut = useMemo(() => signal(new Set(map.modules.filter((m) => !few && m.depth).map((m) => m.path))), []);
+  const at = useSignal("");
+  const top = useSignal(0);
   const box = useRef<HTMLDivElement>(null);
   const wanted = useRef(false);
-  const lines = useMemo(() => linesOf(map, shut, find.trim().toLowerCase()), [map, shut, find]);
-  const here = Math.max(0, lines.findIndex((line) => line.id === (at || `=${chosen}`)));
+  const lines = useMemo(() => linesOf(map, shut.value, find.value.trim().toLowerCase()), [map, shut.value, find.value]);
+  const here = Math.max(0, lines.findIndex((line) => line.id === (at.value || `=${chosen}`)));
   const long = lines.length > MANY;
-  const first = long ? Math.max(0, Math.min(Math.floor(top / ROW) - 10, lines.length - 40)) : 0;
+  const first = long ? Math.max(0, Math.min(Math.floor(top.value / ROW) - 10, lines.length - 40)) : 0;
   const shown = long ? lines.slice(first, first + 50) : lines;
 
   // A tensor that was chosen elsewhere (a flag) comes into sight.
   useEffect(() => {
-    setAt("");
-    setShut((before) => new Set([...before].filter((path) => path && !chosen.startsWith(`${path}.`))));
+    at.value = "";
+    shut.value = new Set([...shut.value].filter((path) => path && !chosen.startsWith(`${path}.`)));
   }, [chosen]);
   useEffect(() => {
     const el = box.current!;
     const y = here * ROW;
-    if (y < el.scrollTop || y + ROW > el.scrollTop + el.clientHeight) setTop((el.scrollTop = Math.max(0, y - el.clientHeight / 2)));
+    if (y < el.scrollTop || y + ROW > el.scrollTop + el.clientHeight) top.value = el.scrollTop = Math.max(0, y - el.clientHeight / 2);
   }, [here, chosen]);
   // The row that the keyboard went to takes the focus once it is drawn.
   useEffect(() => {
@@ -64,11 +65,15 @@ export function Tree({ map, flagged, chosen, choose }: Props) {
 
   const move = (to: number): void => {
     wanted.current = true;
-    setAt(lines[Math.max(0, Math.min(to, lines.length - 1))]!.id);
+    at.value = lines[Math.max(0, Math.min(to, lines.length - 1))]!.id;
   };
-  const fold = ({ id }: Line): void => setShut((before) => new Set(before.has(id) ? [...before].filter((each) => each !== id) : [...before, id]));
+  const fold = ({ id }: Line): void => {
+    const next = new Set(shut.value);
+    if (!next.delete(id)) next.add(id);
+    shut.value = next;
+  };
   const enter = (line: Line): void => {
-    setAt(line.id);
+    at.value = line.id;
     if (line.tensor) choose(line.tensor);
     else if (line.open !== undefined) fold(line);
   };
@@ -118,17 +123,17 @@ export function Tree({ map, flagged, chosen, choose }: Props) {
 
   return (
     <section aria-label="Modules and tensors">
-      <input type="search" aria-label="Find" placeholder="find a module or tensor" value={find} onInput={(event) => setFind(event.currentTarget.value)} />
+      <input type="search" aria-label="Find" placeholder="find a module or tensor" value={find.value} onInput={(event) => (find.value = event.currentTarget.value)} />
       <div class="tree-row tree-head dim" aria-hidden="true">
         <span />
         {COLUMNS.map(([, head, about]) => <span title={about}>{head}</span>)}
       </div>
-      <div class="tree" role="tree" aria-label="Modules" ref={box} onKeyDown={onKey} onScroll={(event) => long && setTop(event.currentTarget.scrollTop)}>
+      <div class="tree" role="tree" aria-label="Modules" ref={box} onKeyDown={onKey} onScroll={(event) => long && (top.value = event.currentTarget.scrollTop)}>
         <div role="none" style={`padding:${first * ROW}px 0 ${(lines.length - first - shown.length) * ROW}px`}>
           {shown.map(row)}
         </div>
       </div>
-      <p class="dim" role="status">{lines.length ? "" : `No module or tensor has “${find}” in its name.`}</p>
+      <p class="dim" role="status">{lines.length ? "" : `No module or tensor has “${find.value}” in its name.`}</p>
       <details class="dim">
         <summary>what the columns say</summary>
         <dl>{COLUMNS.map(([, head, about]) => [<dt>{head}</dt>, <dd>{about}</dd>])}</dl>

@@ -1,15 +1,16 @@
 // Said above the page while its host does not answer.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import { useSignal } from "../signals.ts";
 import type { Host } from "../types.ts";
 
 export function Trouble({ host }: { host: Host }) {
-  const [words, setWords] = useState("");
-  useEffect(() => host.trouble?.(setWords), [host]);
-  if (!words) return null;
+  const words = useSignal("");
+  useEffect(() => host.trouble?.((said) => void (words.value = said)), [host]);
+  if (!words.value) return null;
   return (
     <div class="gone" role="alert">
-      <span>{words}</span>
-      {host.again && <button type="button" class="main" onClick={() => void host.again!()}>Try again</button>}
+      <span>{words.value}</span>
+      {host.again && <button class="main" onClick={() => void host.again!()}>Try again</button>}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // The answer to a why, unfolded in place: a row `address = value  role`, under it the equation, what was checked, and a row
 // for each operand, which unfolds again, down to the inputs. What is open is the trail, so the URL holds it.
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useStore } from "../store.ts";
 import type { Node, Part } from "../types.ts";
 import { Bits } from "./bits.tsx";
@@ -13,7 +13,7 @@ import { Trail } from "./trail.tsx";
 /** A level puts it where the answer is to unfold; on a wide screen it stands at the side instead, and this draws nothing. */
 export function Why() {
   const store = useStore();
-  useEffect(() => {
+  useLayoutEffect(() => {
     store.places.value++;
     return () => void store.places.value--;
   }, []);
@@ -39,6 +39,7 @@ export function Answer({ hint }: { hint?: string }) {
   if (!first && !lost && !hint) return null;
   return (
     <section class="why" aria-label="Why" ref={place}>
+      {first && <button class="close" aria-label="Fold the answer" title="Esc" onClick={() => store.fold(0)}>×</button>}
       <h2>Why?</h2>
       {lost && <Problem />}
       {first ? <Trail /> : hint && !lost && <p class="dim">{hint}</p>}
@@ -60,10 +61,9 @@ function Unfolding({ address, at }: { address: string; at: number }) {
   const node = store.nodes.value.get(address);
   const open = store.trail.value[at] === address;
   return (
-    <section class={open ? "open" : ""}>
+    <section>
       <h3>
         <button
-         
           class="row"
           data-row={address}
           data-address={address}

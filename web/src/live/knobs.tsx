@@ -1,17 +1,44 @@
 // What a person may turn: sliders and choices, in the words of LiveState. Python says what is allowed, and what it became.
-import { useState } from "preact/hooks";
-import { useStore } from "../store.ts";
-import { playOf } from "./play.ts";
+import type { KnobProps } from "../controls.ts";
+import { kit } from "./kit.ts";
+import { trainingOf } from "./training.ts";
 
-/** A knob by the name that the configuration gives it: a choice, a switch, or a number, with a slider over `range` (what is
- * allowed is mostly too wide for one). `known` is what holds while nothing was chosen. */
-export function Knob(props: { name: string; label?: string; known?: string; range?: [number, number] }) {
-  const { name, label = name, known, range } = props;
-  const store = useStore();
+type Wanted = Omit<KnobProps, "name">;
+
+const RATE: Wanted = { label: "learning rate", range: [0.0001, 10] };
+const KNOBS: Record<string, Record<string, Wanted>> = {
+  neuron: {
+    format: {}, other: { label: "second format" }, optimizer: {}, activation: {}, lr: RATE, momentum: {},
+    w: { label: "first w", range: [-3, 3] }, b: { label: "first b", range: [-3, 3] }, seed: {},
+  },
+  network: {
+    lr: RATE, activation: {}, loss: {}, optimizer: {}, momentum: {}, batch: {}, init: {}, format: {}, seed: {},
+    weight_decay: { label: "weight decay" },
+  },
+}; // prettier-ignore
+
+/** The knobs of a level's training that are no number of its drawing. */
+export function Settings() {
+  const store = kit.useStore();
+  const { level, live, neuron } = store.page.value;
+  const [first] = neuron?.steps ?? [];
+  const shown = Object.entries(KNOBS[level] ?? {}).filter(([name]) => name !== "momentum" || live?.config.optimizer === name);
+  return (
+    <div class="settings" role="group" aria-label="Settings">
+      {shown.map(([name, wanted]) => (
+        <Knob key={name} name={name} known={first?.[name as "w" | "b"]} {...wanted} />
+      ))}
+      <Share />
+    </div>
+  );
+}
+
+export function Knob({ name, label = name, known, range }: KnobProps) {
+  const store = kit.useStore();
   const live = store.page.value.live;
   const value = live?.config[name];
   if (!live || value === undefined) return null;
-  const set = (to: string | number | boolean | null) => playOf(store).configure({ [name]: to });
+  const set = (to: string | number | boolean | null) => trainingOf(store).configure({ [name]: to });
   const choices = live.choices[name];
   const [least, most] = live.limits[name] ?? [];
   const number = Number(value ?? known?.replace(/−/g, "-") ?? 0);
@@ -46,7 +73,7 @@ export function Knob(props: { name: string; label?: string; known?: string; rang
 /** Stops at 1, 2, 5 and their tenfold where the range spans decades (the place is thrice the logarithm), else at tenths. */
 function Slider(props: { label: string; range: [number, number]; value: number; set(to: number): void }) {
   const { label, range, value, set } = props;
-  const decades = range[0] > 0;
+  const decades = range[0] > 0 && range[1] < 11;
   const place = (number: number) => (decades ? Math.round(3 * Math.log10(number)) : number);
   const stop = (at: number) => (decades ? Number(`${[1, 2, 5][((at % 3) + 3) % 3]}e${Math.floor(at / 3)}`) : at);
   return (
@@ -64,15 +91,14 @@ function Slider(props: { label: string; range: [number, number]; value: number; 
 }
 
 /** What makes the state of a live page somebody else's: a link, a file, a Python program. */
-export function Share() {
-  const { page } = useStore();
-  const [said, say] = useState("");
-  const live = page.value.live;
-  if (!live) return null;
+function Share() {
+  const { page } = kit.useStore();
+  const said = kit.useSignal("");
+  const live = page.value.live!;
   const copy = (text: string, what: string) =>
     navigator.clipboard.writeText(text).then(
-      () => say(`${what} copied`),
-      () => say("the clipboard is not allowed here"),
+      () => (said.value = `${what} copied`),
+      () => (said.value = "the clipboard is not allowed here"),
     );
   const file = () => {
     const link = document.createElement("a");
@@ -80,16 +106,16 @@ export function Share() {
     link.download = "state.json";
     link.click();
     URL.revokeObjectURL(link.href);
-    say("whygrad play state.json opens it");
+    said.value = "whygrad play state.json opens it";
   };
   return (
     <details class="share">
       <summary>Share</summary>
       <div>
-        <button type="button" onClick={() => void copy(location.href, "link")}>Copy link</button>
-        <button type="button" onClick={file}>Save state</button>
-        <button type="button" onClick={() => void copy(live.code, "program")}>Copy as Python</button>
-        <span role="status">{said}</span>
+        <button onClick={() => copy(location.href, "link")}>Copy link</button>
+        <button onClick={file}>Save state</button>
+        <button onClick={() => copy(live.code, "program")}>Copy as Python</button>
+        <span role="status">{said.value}</span>
         <pre tabIndex={0} aria-label="The same training as a Python program">{live.code}</pre>
       </div>
     </details>
