@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LESSONS = ROOT / "lessons"
 _MARK = re.compile(r"^# %%( \[markdown\])?[ ]*\n", re.MULTILINE)
 SECONDS = 300
+# A live page has a name of its own each time: committed notebooks hold the static HTML.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "WHYGRAD_NOTEBOOK": "static"}
 
 
 def main() -> None:
@@ -61,14 +64,17 @@ def _markdown(body: str) -> str:
 
 def executed(notebook: Any) -> Any:
     """Run all cells in a kernel of this Python; timings and versions are left out."""
-    saved = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "PYDEVD_DISABLE_FILE_VALIDATION", "COLUMNS")}
-    os.environ |= {"OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    saved = {key: os.environ.get(key) for key in (*_ENVIRONMENT, "COLUMNS")}
+    os.environ |= _ENVIRONMENT
     os.environ.pop("COLUMNS", None)
     try:
-        # Sockets of the file system: nobody on the network can talk to the kernel.
-        client = NotebookClient(notebook, timeout=SECONDS, record_timing=False)
-        client.create_kernel_manager().transport = "ipc"
-        client.execute()
+        # Sockets of the file system: nobody on the network can talk to the kernel. In a folder of their own, as two
+        # kernels at once would take each other's.
+        with tempfile.TemporaryDirectory() as sockets:
+            client = NotebookClient(notebook, timeout=SECONDS, record_timing=False)
+            manager = client.create_kernel_manager()
+            manager.transport, manager.ip = "ipc", str(Path(sockets) / "kernel")
+            client.execute()
     finally:
         for key, value in saved.items():
             if value is None:

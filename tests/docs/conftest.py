@@ -37,3 +37,8 @@ def figures() -> ModuleType:
 @pytest.fixture
 def lessons() -> ModuleType:
     return tool("lessons")
+
+
+@pytest.fixture
+def reference() -> ModuleType:
+    return tool("reference")

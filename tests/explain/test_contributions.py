@@ -66,6 +66,25 @@ def test_each_example_contributes_its_own_gradient(
     assert found.cancellation == pytest.approx(sum(map(abs, alone)) / abs(total), rel=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_parts_that_cancel_to_rounding_keep_their_size(dtype: torch.dtype) -> None:
+    """At the best line no example is content and the gradient is what rounding left, which may be 0."""
+    model = nn.Linear(1, 1).to(dtype)
+    x = torch.tensor([[0.0], [0.7], [1.4], [2.1]], dtype=dtype)
+    y = torch.tensor([[0.0], [3.0], [2.0], [5.0]], dtype=dtype)
+    for left in (0.0, 1.0, 2.0):  # of the bias, in units of its last place
+        with torch.no_grad():
+            model.weight.fill_(2.0)
+            model.bias.fill_(0.4 * (1 + left * torch.finfo(dtype).eps))
+        model.zero_grad()
+        run = step(model, x, y)
+        for name, parts in (("weight[0,0]", [0.0, -0.42, 0.84, -0.42]), ("bias[0]", [0.2, -0.6, 0.6, -0.2])):
+            found = by(run.why(f"{name}.grad@0", depth=0).contributions, "example")
+            amounts = {part.label: part.amount for part in found.parts}
+            near = pytest.approx(parts, abs=8 * torch.finfo(dtype).eps)
+            assert [amounts[f"input[{i}]"] for i in range(4)] == near
+
+
 def test_each_unit_contributes_what_comes_back_through_it(data: tuple[Net, torch.Tensor, torch.Tensor]) -> None:
     model, x, y = data
     alone: list[float] = []

@@ -52,6 +52,21 @@ def test_every_update_is_gone_through(optimizer: str, options: dict[str, Any], d
     assert found.moved == Fraction(seen[-1]) - Fraction(seen[0])
 
 
+def test_a_layer_that_is_made_while_recorded_begins_with_its_random_numbers() -> None:
+    torch.manual_seed(0)
+    with whygrad.record(steps="all") as run:
+        layer = nn.Linear(1, 1)
+        first = layer.weight.item()
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (layer(torch.ones(1, 1)) ** 2).sum().backward()
+            optimizer.step()
+    found = run.updates("weight[0,0]@2")
+    assert (found.since, found.first, found.last) == (-1, first, layer.weight.item())
+    assert [move.step for move in found.moves] == [0, 1, 2]
+
+
 def test_what_plain_sgd_lost_is_the_rounding_of_its_sum() -> None:
     run, seen = train("SGD", torch.float16, lr=0.01)
     found = run.updates("weight[0,1]@5")

@@ -13,8 +13,8 @@ from whygrad.explain.exact import Undefined, exact_value
 from whygrad.explain.labels import named
 from whygrad.explain.places import Made, Place, Tracks
 from whygrad.rules.registry import Unruled
-from whygrad.trace.model import UNWRITTEN, Value
-from whygrad.trace.store import uncollected
+from whygrad.trace.model import UNWRITTEN, Step, Value
+from whygrad.trace.store import chunk_of, dropped_of, uncollected
 
 Progress = Callable[[int], None]
 """Called with the number of each step that has been gone through."""
@@ -142,7 +142,7 @@ class _Walk:
             self.progress(made.step.number)
             return self.tracks.enter(made, place)
         earlier = _earlier(made)
-        if earlier is None:
+        if earlier is None or _uninitialised(made.step, earlier):
             return None
         before = Place(place.world, made.step, earlier, made.index)
         exact = self.exact(place, made)
@@ -202,6 +202,11 @@ def _earlier(made: Made) -> Value | None:
         if same and value.version != made.value.version and value.index_at(spot) == made.index:
             return value
     return None
+
+
+def _uninitialised(step: Step, value: Value) -> bool:
+    """Whether nothing had been written there yet: memory as a layer gets it, before its first random numbers."""
+    return chunk_of(step, value) is None and dropped_of(step, value) is None
 
 
 def _number(place: Place) -> float:
