@@ -47,8 +47,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "view": VIEW,
     "render": RENDER,
     "check": CHECK,
-    FACE: PYTHON_FACE | {"run"},
+    FACE: PYTHON_FACE | {"run", "notebook"},
     "run": VIEW | RENDER | {"render", "check"},  # a Run as its user holds it: part of the face, which recording extends
+    "notebook": PYTHON_FACE | {"run"},
     "demos": frozenset(),
     "play": PLAY,
     "cli": PLAY | {"play", "demos"},
@@ -202,7 +203,7 @@ def test_no_modules_import_each_other() -> None:
 def test_the_table_points_one_way() -> None:
     TopologicalSorter({room: set(others) for room, others in MAY_IMPORT.items()}).prepare()
     assert set().union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
-    assert {room for room, others in MAY_IMPORT.items() if "recorder" in others} == {FACE, "play", "cli"}
+    assert {room for room, others in MAY_IMPORT.items() if "recorder" in others} == {FACE, "notebook", "play", "cli"}
 
 
 @pytest.mark.parametrize("module", LIGHT)

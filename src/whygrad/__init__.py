@@ -111,3 +111,17 @@ class record:
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self._recording.stop(error)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext whygrad`: `%%why` records the cell it stands on, `%why ADDRESS` asks what cells recorded."""
+    from whygrad.notebook.magics import register
+
+    register(ipython, _LiveRun)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext whygrad`."""
+    from whygrad.notebook.magics import unregister
+
+    unregister(ipython)

@@ -15,6 +15,7 @@ _TORCH = str(Path(torch.__file__).resolve().parent) + "/"
 _LIBRARIES = tuple(
     {_WHYGRAD, _TORCH, *(str(sysconfig.get_path(key)) + "/" for key in ("stdlib", "platstdlib", "purelib", "platlib"))}
 )
+_TYPED = ("<stdin", "<ipython-input-")
 _LIBRARY, _USER, _COMPILED = 1, 2, 3
 # By identity: a code object's hash is worked out anew, from its names and constants, at each look-up. `_classified`
 # keeps each alive, so that no other gets its identity.
@@ -26,7 +27,7 @@ def _classify(code: CodeType) -> int:
     name = code.co_filename
     if "_dynamo/eval_frame" in name and code.co_name == "compile_wrapper":
         kind = _COMPILED
-    elif name.startswith(_LIBRARIES) or (name.startswith("<") and not name.startswith("<stdin")):
+    elif name.startswith(_LIBRARIES) or (name.startswith("<") and not name.startswith(_TYPED)):
         kind = _LIBRARY
     else:
         kind = _USER
@@ -67,7 +68,7 @@ def user_frames(depth: int = 1) -> list[FrameType]:
 
 def readable(filename: str) -> str:
     """A file's name as its user knows it: a notebook cell, compiled under a name of its own, is `In[3]`."""
-    if "ipykernel_" not in filename or "IPython" not in sys.modules:
+    if ("ipykernel_" not in filename and not filename.startswith("<ipython-input-")) or "IPython" not in sys.modules:
         return filename
     shell: Any = sys.modules["IPython"].get_ipython()
     number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(filename)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -83,8 +84,12 @@ class LeafTape(Tape):
         return known[1]
 
     def _look_around(self, frames: list[Any]) -> None:
+        self.look_at(scan(frames))
+
+    def look_at(self, named: Iterable[tuple[str, Any]]) -> None:
+        """Take note of the program's variables: names of tensors as they are now, of leaves and of modules."""
         index = self.index
-        for name, value in scan(frames):
+        for name, value in named:
             if isinstance(value, Tensor):
                 if wrapped(value):
                     continue  # of torch.func: the tensors inside are the program's

@@ -50,6 +50,14 @@ class LiveRun:
         ]
         return Trace(info, index, self.history(), self, load_statistics=lambda: self.statistics(closed))
 
+    def adopt(self, raw: RawStep, step: Step, contents: dict[int, Array], freezer: Freezer) -> None:
+        """Take in the session's last closed step, which was made inert by `freezer`; that has met all steps before it."""
+        self._freezer, self._done = freezer, len(self.session.closed)
+        if raw.keep:
+            self._steps[raw.number], self._contents[raw.number] = step, contents
+        raw.events, raw.seen = [], []
+        self.session.writes.forget(raw.first, raw.last, {key for _, key in raw.writes}, None)
+
     def history(self) -> History:
         """The table, of all steps."""
         history = History()

@@ -8,9 +8,11 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim.swa_utils import AveragedModel
 
 from whygrad.capture.lines import is_user_code
+from whygrad.capture.raw import Seen
 
 Tensor = torch.Tensor
 _MOST = 4096
@@ -124,6 +126,11 @@ def scan(frames: list[FrameType]) -> Iterator[tuple[str, Any]]:
             yield from _scan_space(space)
 
 
+def scan_space(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """As `scan`, of one namespace."""
+    return _scan_space(space)
+
+
 _INTERESTING = (Tensor, torch.nn.Module, torch.optim.Optimizer)
 
 
@@ -145,8 +152,17 @@ def _classify(kind: type) -> int:
     return found
 
 
+def _of_ipython(name: str) -> bool:
+    return name in ("In", "Out") or (
+        name[0] == "_" and (not name.strip("_") or name[1:].isdecimal() or name in ("_oh", "_dh"))
+    )
+
+
 def _scan_space(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    shell = "_oh" in space  # IPython's: `_`, `_3` and `Out[3]` hold what cells displayed, and are nobody's names for it
     for name, value in list(space.items())[:_MOST]:
+        if shell and _of_ipython(name):
+            continue
         kind = _kind_of.get(type(value))
         if kind is None:
             kind = _classify(type(value))
@@ -193,3 +209,22 @@ def flat_outputs(out: Any) -> list[tuple[str, Tensor]]:
     if isinstance(out, dict):
         return [(f".{key}", each) for key, each in out.items() if isinstance(each, Tensor)]  # pyright: ignore[reportUnknownVariableType]
     return []
+
+
+def seen_outputs(outputs: list[tuple[int, Any, Any, bool]], modules: Modules, end: int) -> list[Seen]:
+    """What modules returned up to op `end`, by their paths: `fc1.output`, and `fc1:2.output` where they were called again.
+    Of each call: the op before which it returned, the module, what it returned, whether nothing called it."""
+    seen: list[Seen] = []
+    calls: dict[str, int] = {}
+    for index, module, out, root in outputs:
+        if index > end:
+            continue
+        path = modules.path(module)
+        calls[path] = calls.get(path, 0) + 1
+        text = (path if calls[path] == 1 else f"{path}:{calls[path]}") + ".output" if path else "output"
+        for suffix, tensor in flat_outputs(out):
+            seen.append(Seen(index, text + suffix, tensor, "root" if root else "module"))
+            if isinstance(module, ParametrizationList):
+                short = text.removesuffix(".output").replace("parametrizations.", "")
+                seen.append(Seen(index, short, tensor, "module"))
+    return seen

@@ -12,18 +12,17 @@ from typing import Any
 
 import torch
 from torch.nn.modules import module as nn_module
-from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from whygrad.capture.dynamo import leave_alone
 from whygrad.capture.lines import user_frames
 from whygrad.capture.raw import RawOptimizerCall, RawStep, Seen
-from whygrad.capture.tape import Leaf, storage_key
+from whygrad.capture.tape import Leaf, _sequence_number, storage_key
 from whygrad.recorder.around import Around
 from whygrad.recorder.budget import ROOM, Fitter, show_call
 from whygrad.recorder.keeping import Keeper
 from whygrad.recorder.leaves import RECORDED, LeafTape, wrapped
-from whygrad.recorder.names import Outputs, flat_outputs, scan
+from whygrad.recorder.names import Outputs, flat_outputs, scan, seen_outputs
 from whygrad.recorder.notes import COMPILED, LET_GO, SKIPPED
 from whygrad.recorder.optimizers import after_step, before_step, can_be_rerun, record_call, settings
 from whygrad.recorder.policy import Keep
@@ -88,6 +87,7 @@ class Session(LeafTape):
         if self._entered:
             return self
         self._entered = True
+        self._last_seq = _sequence_number()
         self._handles = [
             nn_module.register_module_forward_pre_hook(self._enter_module),
             nn_module.register_module_forward_hook(self._leave_module, always_call=True),
@@ -101,6 +101,16 @@ class Session(LeafTape):
     def __exit__(self, *exc: Any) -> None:
         if not self._entered:
             return
+        self.leave()
+        with self.lock:
+            if self.events and (self._grad_op or self.number == 0):
+                # An interrupted step, or a program that only went forward; what merely followed the last step is not kept.
+                if self._had_backward and not self._updated:
+                    self._take_grads()
+                self._close(self.index, complete=False)
+
+    def leave(self) -> None:
+        """Watch no longer, and end the step that was updated. One that was not stays as it is: `__enter__` goes on with it."""
         self._entered = False
         for handle in self._handles:
             handle.remove()
@@ -109,18 +119,13 @@ class Session(LeafTape):
             self._paused = False
             self.lock.release()
         else:
-            super().__exit__(*exc)
-        self._call = None
-        self.region = -1
+            super().__exit__(None, None, None)
+        self._call, self._stack, self.module = None, [], None
+        self.region, self.in_backward = -1, False
         with self.lock:
             self._update_by_assignment()
             if self._updated:
                 self._close(self._update_end, complete=True)
-            if self.events and (self._grad_op or self.number == 0):
-                # An interrupted step, or a program that only went forward; what merely followed the last step is not kept.
-                if self._had_backward and not self._updated:
-                    self._take_grads()
-                self._close(self.index, complete=False)
 
     # ---- what the tape tells
 
@@ -390,18 +395,8 @@ class Session(LeafTape):
         losses = [each for each in step.seen if each.kind == "loss"]
         for i, each in enumerate(losses[:-1]):
             each.text = f"loss_{i}"
-        calls: dict[str, int] = {}
-        for index, module, out, root in self._outputs if step.keep else ():
-            if index <= end:
-                path = self.modules.path(module)
-                calls[path] = calls.get(path, 0) + 1
-                text = (path if calls[path] == 1 else f"{path}:{calls[path]}") + ".output" if path else "output"
-                for suffix, tensor in flat_outputs(out):
-                    step.seen.append(Seen(index, text + suffix, tensor, "root" if root else "module"))
-                    if isinstance(module, ParametrizationList):
-                        step.seen.append(
-                            Seen(index, text.removesuffix(".output").replace("parametrizations.", ""), tensor, "module")
-                        )
+        if step.keep:
+            step.seen += seen_outputs(self._outputs, self.modules, end)
         return self._name_parameters(step, end)
 
     # ---- what is kept
