@@ -286,4 +286,4 @@ adding.check("prediction[3,0].grad * output.weight[0,0]", "bend.output[3,0].grad
 #
 # **Live:** `whygrad play lesson-4` opens this network in the browser, and `whygrad play network` a larger one.
 #
-# **Next:** [Lesson 5: real digits](5-real-digits.ipynb). The same rule, in a network that reads handwriting.
+# **Next:** [Lesson 5: digits](5-digits.ipynb). The same rule, in a network that reads digits.

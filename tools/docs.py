@@ -4,7 +4,7 @@ What is a block, and what is done with it (a page is run top to bottom, in a fol
 
 - ```` ```console ````: lines that begin with `$ ` are run by a shell, the lines after each are what it wrote.
 - ```` ```python ````: run in one namespace per page; a ```` ```text ```` block right below it is what it printed.
-- ```` ```python ```` under `<!-- file: train.py -->`: not run but written to that file.
+- ```` ```python ```` under `<!-- file: train.py -->`: not run but written to that file; so is ```` ```markdown ````.
 - ```` ```sh ````: for the reader's own machine (`make demo`, `pip install .`); not run here.
 - without a word after the fence: a picture made of characters; left alone.
 
@@ -32,9 +32,10 @@ _FENCE = re.compile(r"^(?P<mark>```+)(?P<kind>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=m
 _COMMENT = re.compile(r"<!-- (?P<words>file: [\w./]+|digits vary) -->\s*\Z")
 _SIZE = re.compile(r"\d[\d,]* bytes")
 _NUMBER = re.compile(r"[+−-]?\d[\d.,]*(?:e[+-]?\d+)?")
-RUN = ("console", "python", "text", "sh", "")
+RUN = ("console", "python", "text", "sh", "markdown", "")
 ENDS = (0, 2)
-"""Exit codes that a page may show: 2 is what whygrad answers to what a user can put right."""
+"""Exit codes that a page may show: 2 is what whygrad answers to what a user can put right. From whygrad also 1: it found a
+fault in what it was to check. (From Python, 1 is an exception.)"""
 
 
 class DocsError(Exception):
@@ -67,6 +68,9 @@ class PageRun:
         """The block's text as it should be, after running it."""
         if block.kind != "text" and self.printed:
             raise DocsError(f"{self.name}:{self.printed_at}: it prints, but no ```text block is below it")
+        if block.comment.startswith("file: "):
+            (self.folder / block.comment.removeprefix("file: ")).write_text(block.body, encoding="utf-8")
+            return block.body
         match block.kind:
             case "console":
                 return self._console(block)
@@ -81,9 +85,6 @@ class PageRun:
                 return block.body
 
     def _python(self, block: Block) -> str:
-        if block.comment.startswith("file: "):
-            (self.folder / block.comment.removeprefix("file: ")).write_text(block.body, encoding="utf-8")
-            return block.body
         out = io.StringIO()
         code = compile(block.body, "example.py", "exec")
         try:
@@ -105,7 +106,8 @@ class PageRun:
         words = shlex.split(command) if not set(command) & set("|<>&;$*") else []
         ours = words[:1] == ["whygrad"] and words[1:2] != ["run"]
         code, output = _whygrad(words[1:], self.folder) if ours else _shell(command, self.folder)
-        if code not in ENDS:
+        fault_found = code == 1 and command.startswith("whygrad ") and "Traceback" not in output
+        if code not in ENDS and not fault_found:
             raise DocsError(f"{self.name}:{line}: {command!r} ended with {code}:\n{output}")
         return _tidy(output)
 
@@ -140,7 +142,7 @@ def _shell(command: str, folder: Path) -> tuple[int, str]:
 
 def pages() -> list[Path]:
     """The pages whose blocks are run."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(text: str) -> Iterator[Block]:

@@ -94,3 +94,11 @@ def test_sizes_and_marked_digits_may_vary_and_nothing_else(docs: ModuleType, pag
 def test_a_block_without_a_word_is_left_alone(docs: ModuleType, page: Path) -> None:
     text = "```\na ──▶ b\n```\n```sh\nmake demo\n```\n"
     assert run(docs, page, text) == text
+
+
+def test_a_markdown_block_becomes_a_file_and_a_fault_found_may_be_shown(docs: ModuleType, page: Path) -> None:
+    text = "<!-- file: a.md -->\n````markdown\n```python\nlr = 0.1\n```\n\nThe learning rate is 0.2.\n````\n\n"
+    text += "```console\n$ cat a.md | tail -n 1\n$ whygrad check a.md\n```\n"
+    out = run(docs, page, text)
+    assert "$ cat a.md | tail -n 1\nThe learning rate is 0.2.\n" in out
+    assert "says the learning rate is 0.2: the code uses 0.1" in out

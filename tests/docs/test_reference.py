@@ -31,7 +31,10 @@ def test_every_public_name_and_every_option_is_there(reference: ModuleType) -> N
 def test_docstrings_become_markdown(reference: ModuleType) -> None:
     assert "- `budget`: how many bytes of values are kept at most" in reference.reference()
     assert "record(steps: str = 'all', budget: int | str = '1GB')" in reference.reference()
-    assert reference._prose("A.\n\nArgs:\n    x: one\n        more.\n    y: two.") == "A.\n\nArgs:\n\n- `x`: one more.\n- `y`: two.\n\n"
+    assert (
+        reference._prose("A.\n\nArgs:\n    x: one\n        more.\n    y: two.")
+        == "A.\n\nArgs:\n\n- `x`: one more.\n- `y`: two.\n\n"
+    )
 
 
 def test_the_glossary_has_names_that_torch_prints(reference: ModuleType) -> None:

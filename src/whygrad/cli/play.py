@@ -13,6 +13,7 @@ _EXAMPLE = """\
 example:
   whygrad play                      one neuron: turn its knobs, click a number, learn why it is what it is
   whygrad play network              a small network on points of the plane
+  whygrad play lesson-4             what a lesson is about, lesson-1 to lesson-8
   whygrad play train.why            a saved run: every kept number can be asked
   whygrad play state.json           what somebody shared
 
@@ -24,7 +25,11 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(subparsers, "play", main, "train live in the browser and ask why", _EXAMPLE)
     parser.add_argument(
-        "what", nargs="?", default="neuron", metavar="WHAT", help="neuron (default), network, RUN.why or STATE.json"
+        "what",
+        nargs="?",
+        default="neuron",
+        metavar="WHAT",
+        help="neuron (default), network, lesson-1 to lesson-8, RUN.why or STATE.json",
     )
     parser.add_argument("--port", type=_port, default=0, metavar="N", help="port to listen on (default: a free one)")
     parser.add_argument("--no-open", action="store_true", help="do not open the browser")

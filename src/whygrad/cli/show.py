@@ -1,4 +1,4 @@
-"""`whygrad show RUN`: a saved run as one HTML file."""
+"""`whygrad show RUN`: a saved run, or a lesson's, as one HTML file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ example:
   whygrad show neuron.why                          writes neuron.html, to open in a browser
   whygrad show train.why -o page.html --open       elsewhere, and open it
   whygrad show train.why --steps 0,5:10,-1         which steps can be asked
+  whygrad show lesson-4                            a lesson's program: writes lesson-4.html, and the run lesson-4.why
 
 The file holds all it needs: it opens from disk and offline, and fetches nothing. What does not fit is named in it, with
 the command that shows it.
 """
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(i?)[bB]?")
+_LESSON = re.compile(r"lesson-\d+")
 _LEAST = 150_000
 _ROOM = 40_000
 """Bytes of a file that are neither script nor data: the table without script, the frame around it."""
@@ -37,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers, "show", main, "write a saved run as an HTML page in which any number can be clicked", _EXAMPLE
     )
-    parser.add_argument("run", metavar="RUN", help="a saved run")
+    parser.add_argument("run", metavar="RUN", help="a saved run, or lesson-1 to lesson-8")
     parser.add_argument("-o", "--out", metavar="PAGE", type=Path, help="the file to write (RUN's name, .html)")
     parser.add_argument(
         "--steps",
@@ -68,10 +70,13 @@ def main(args: argparse.Namespace) -> int:
     from whygrad.render.page import bundle, page_html
     from whygrad.view.page import PageOptions, level_of, saved_page
 
+    lesson = _LESSON.fullmatch(args.run) is not None
     run = Path(args.run)
     out: Path = args.out or Path(f"{run.stem}.html")
+    run = out.with_name(f"{run}.why") if lesson else run
     _may_write(out, run, args.force)
-    trace = whygrad.load(run).trace
+    new = lesson and not run.exists()
+    trace = _lesson(args.run, run) if new else whygrad.load(run).trace
     script = bundle(args.level or level_of(trace))
     steps = None if args.steps is None else _steps(args.steps, trace)
     room = args.max_size - len(script.encode()) - _ROOM
@@ -82,11 +87,23 @@ def main(args: argparse.Namespace) -> int:
     write(f"{out}: {size:,} bytes\n")
     for note in page["leftOut"]:
         write(f"  {note}\n")
+    if lesson:
+        write(f"{run}: the run that it shows{'' if new else ', which was there already'}\n")
     if args.open:
         import webbrowser
 
         webbrowser.open(out.resolve().as_uri())
     return 0
+
+
+def _lesson(name: str, path: Path) -> Trace:
+    """A lesson's program, recorded, and saved beside the page: its commands name that run. Raises WhygradError."""
+    import whygrad
+    from whygrad.play.lessons import record_lesson
+
+    trace = record_lesson(name)
+    whygrad.Run(trace).save(path)
+    return trace
 
 
 def _steps(text: str, trace: Trace) -> tuple[int, ...]:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from whygrad.errors import WhygradError
 from whygrad.play.config import KINDS, Network, Neuron, config_of
+from whygrad.play.lessons import Program, is_lesson, lesson_of, record_lesson
 from whygrad.play.server import Server
 from whygrad.play.sessions import Answers, Sessions
 from whygrad.play.training import Training, quiet_torch
 
 
 def make_server(what: str = "neuron", port: int = 0) -> Server:
-    """A server for `neuron`, `network`, a saved run (RUN.why) or a saved state (STATE.json). It does not serve yet.
+    """A server for `neuron`, `network`, `lesson-1` to `lesson-8`, a saved run (RUN.why) or a saved state (STATE.json). It does
+    not serve yet.
 
     Raises ConfigError, RunFileError, WhygradError.
     """
@@ -34,6 +36,14 @@ def _beginner(what: str) -> Callable[[object], Answers]:
         first: Neuron | Network = KINDS[what]()
     elif what.endswith(".json"):
         first = config_of(_state(Path(what)))
+    elif is_lesson(what):
+        lesson = lesson_of(what)
+        if isinstance(lesson, Program):
+            from whygrad.play.saved import SavedRun
+
+            path, trace = Path(f"{what}.why"), record_lesson(what)
+            return lambda _: SavedRun(path, trace)
+        first = lesson.config
     else:
         from whygrad.play.saved import saved_run
 
