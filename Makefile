@@ -17,10 +17,10 @@ or-say-why = || { tail -n 25 $(LOG) >&2; echo "whygrad: the set-up failed; all o
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench coverage docs figures lessons page clean
+.PHONY: help demo test lint format bench coverage docs figures lessons check-corpus page screenshots clean
 
 help:  ## list what make can do
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 
 demo: $(VENV)/.stamp-run  ## set up, then explain one neuron
 	@$(BIN)/whygrad demo neuron
@@ -45,7 +45,8 @@ coverage: $(VENV)/.stamp-dev  ## how much of PyTorch is explained: docs/coverage
 	@test -d benchmarks || { echo "whygrad: this checkout has no benchmarks/ yet" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks coverage --write >/dev/null
 
-docs: $(VENV)/.stamp-dev  ## run the blocks of README.md and docs/, and write their output again
+docs: $(VENV)/.stamp-dev  ## run the blocks of README.md and docs/, write their output and the reference again
+	@$(BIN)/python tools/reference.py
 	@$(BIN)/python tools/docs.py
 
 figures: $(VENV)/.stamp-dev  ## draw docs/figures from real output
@@ -53,6 +54,9 @@ figures: $(VENV)/.stamp-dev  ## draw docs/figures from real output
 
 lessons: $(VENV)/.stamp-dev  ## execute lessons/*.py into notebooks
 	@$(BIN)/python tools/lessons.py
+
+check-corpus: $(VENV)/.stamp-dev  ## how many errors in prose `whygrad check` finds, and invents (OPTIONS=-v lists them)
+	@PYTHONPATH=. $(BIN)/python -m tests.check.corpus $(OPTIONS)
 
 # Node and npm are those that pyright[nodejs] brought, or those on the PATH where it brought none. The wheel's own bin/npm does
 # not start (it looks for its library beside itself), so npm's program is named. The same sources and the locked packages
@@ -64,6 +68,9 @@ page: $(VENV)/.stamp-dev web/node_modules/.package-lock.json  ## build the page'
 	@mkdir -p src/whygrad/render/assets
 	@$(node); cd web && node build.mjs
 	@wc -c src/whygrad/render/assets/*.js
+
+screenshots: $(VENV)/.stamp-dev  ## take docs/figures/page-*.png in a browser, by hand: pixels differ between machines
+	@$(BIN)/python tools/screenshots.py
 
 web/node_modules/.package-lock.json: web/package-lock.json | $(VENV)/.stamp-dev
 	@echo "whygrad: installing what builds the page"

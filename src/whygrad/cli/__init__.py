@@ -17,7 +17,7 @@ from whygrad.errors import WhygradError
 
 __all__ = ["main"]
 
-COMMANDS = ("run", "table", "why", "show", "demo", "play", "grad_fn")
+COMMANDS = ("run", "table", "why", "show", "check", "demo", "play", "grad_fn")
 """Modules of this package: each has `add_parser(subparsers)`, which sets `main` (arguments → exit code)."""
 
 _EPILOG = """\

@@ -1,0 +1,1 @@
+"""Prose about a run: what it says in numbers, names and sentences, traced to what was recorded, written in code, or printed."""
