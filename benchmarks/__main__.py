@@ -1,4 +1,4 @@
-"""`python -m benchmarks [record|why|verdicts|orders|models|play|all] [--quick] [--write]`: figures in markdown.
+"""`python -m benchmarks [record|why|verdicts|orders|models|play|page|all] [--quick] [--write]`: figures in markdown.
 
 `python -m benchmarks coverage [--only REGEX] [--dtype NAME] [--quick] [--write]`: how much of PyTorch is explained.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 COVERAGE = ROOT / "docs" / "coverage.md"
-PARTS = ("record", "why", "verdicts", "orders", "models", "play")
+PARTS = ("record", "why", "verdicts", "orders", "models", "play", "page")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -83,6 +83,10 @@ def _part(name: str, quick: bool) -> str:
         from benchmarks import play
 
         return play.report(quick)
+    if name == "page":
+        from benchmarks import page
+
+        return page.report(quick)
     return _orders(quick)
 
 

@@ -1,5 +1,5 @@
 // A live page, and what an answer of its server adds to it.
-import type { Advance, Page, Table } from "../types.ts";
+import type { Advance, Frame, Page, Table } from "../types.ts";
 
 /** The page with what an answer brought. Long lists are added to in place, so that a frame costs what is new in it. */
 export function absorbed(page: Page, got: Advance): Page {
@@ -12,7 +12,7 @@ export function absorbed(page: Page, got: Advance): Page {
     if (first) steps.splice(cut(steps, (each) => each.step >= first.step), Infinity, ...got.neuron);
     next.neuron = { ...page.neuron };
   }
-  if (page.network && got.frame) next.network = { ...page.network, frames: [got.frame] };
+  if (page.network && got.frame) next.network = { ...page.network, frames: [drawn(page.network.frames[0], got.frame)] };
   return next;
 }
 
@@ -32,4 +32,9 @@ function cut<T>(list: T[], isNew: (each: T) => boolean): number {
   let count = list.length;
   while (count && isNew(list[count - 1]!)) count--;
   return count;
+}
+
+/** A frame that was asked for without pictures keeps those of the one before. */
+function drawn(old: Frame | undefined, frame: Frame): Frame {
+  return frame.output || !old ? frame : { ...frame, pictures: old.pictures, output: old.output };
 }

@@ -7,6 +7,7 @@ import { absorbed } from "./absorbed.ts";
 import { kit } from "./kit.ts";
 
 const FRAME = 13; // ms that an answer may take so that a picture stays a picture
+const LEAST = 12; // … of them to be spent on training: less of it makes a busy browser no faster
 const AGAIN = 400; // ms that training again with other knobs may take
 const trainings = new WeakMap<Store, Training>();
 
@@ -21,17 +22,21 @@ export function train(store: Store, { playing, extra, doing }: Loop): Training {
   const kept = signal<Config>({});
   let wanted: Config | null = null;
   let turned: Config | null = null;
+  let plain = false;
   let around = 4; // ms that an answer takes besides the training
 
   async function forward(steps: number): Promise<void> {
-    const budget = Math.max(2, FRAME - around);
+    const budget = Math.max(LEAST, FRAME - around);
     const begun = performance.now();
-    const got = await host.ask("advance", { steps: Math.min(steps, 1e6), budget, ...extra.peek() });
+    const { pictures, show, example } = extra.peek();
+    plain = steps === Infinity && !plain; // at full speed, every other frame goes without pictures: they take a third of it
+    const got = await host.ask("advance", { steps: Math.min(steps, 1e6), budget, pictures: pictures && !plain, show, example });
     if (got.steps < steps) around += (performance.now() - begun - budget - around) / 8;
     batch(() => {
       page.value = absorbed(page.peek(), got);
       step.value = last(page.peek(), got);
     });
+    if (plain && pictures && !playing.peek()) await look(step.peek()); // stopped here: with its pictures
   }
 
   async function look(to: number): Promise<void> {

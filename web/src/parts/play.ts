@@ -85,9 +85,9 @@ function createPlay(store: Store) {
       due = Math.min(due + ((now - drawn) / 1000) * rate, Math.max(1, rate / 10)) || rate;
       drawn = now;
       const steps = Math.floor(due + 0.1);
-      if (steps < 1 || busy) return; // one request at a time
+      if (steps < 1 || busy > Number(rate === Infinity)) return; // one at a time; at full speed the next one waits in line
       due -= Math.min(due, steps);
-      doing(() => forward(steps));
+      doing(async () => void (playing.value && (await forward(steps))));
     };
     requestAnimationFrame(frame);
   }
