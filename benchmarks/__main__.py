@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,20 +22,20 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="all", choices=[*PARTS, "all", "coverage"])
     parser.add_argument("--quick", action="store_true", help="fewer rounds and samples: under a minute for each part")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name} (needs all)")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}, or a part of it")
     parser.add_argument("--only", default="", metavar="REGEX", help="coverage: the cases whose suite/name has it")
     parser.add_argument("--dtype", action="append", metavar="NAME", help="coverage: float32, …; may be given again")
     options = parser.parse_args(argv)
     if options.what == "coverage":
         _coverage(options)
         return
-    if options.write and options.what != "all":
-        parser.error("--write needs all: the page holds every figure, measured together")
     parts = PARTS if options.what == "all" else (options.what,)
     text = "\n\n".join(_part(part, options.quick) for part in parts)
     print(text)
     if options.write:
-        PAGE.write_text(page(text, options.quick), encoding="utf-8")
+        whole = options.what == "all"
+        old = "" if whole else PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(page(text, options.quick) if whole else renewed(old, text, options), encoding="utf-8")
         print(f"\nwritten: {PAGE.parent.name}/{PAGE.name}", file=sys.stderr)
 
 
@@ -47,6 +48,22 @@ def page(text: str, quick: bool) -> str:
         f"Written by `{command}`; nothing on this page is typed in. Other machines give other figures: run it on yours."
     )
     return "\n\n".join(["# Benchmarks", intro, measured_on(), text]) + "\n"
+
+
+def renewed(old: str, text: str, options: argparse.Namespace) -> str:
+    """docs/benchmarks.md with one part's sections in the place of what stood there; each says that it was measured apart."""
+    from benchmarks.report import measured_on
+
+    command = f"python -m benchmarks {options.what} --write" + (" --quick" if options.quick else "")
+    head, *sections = re.split(r"^(?=## )", old.rstrip("\n") + "\n", flags=re.MULTILINE)
+    for new in re.split(r"^(?=## )", text.strip() + "\n", flags=re.MULTILINE):
+        title, _, body = new.partition("\n")
+        section = (
+            "\n".join([title, "", f"Written by itself, by `{command}`:", "", measured_on(), body.rstrip("\n")]) + "\n"
+        )
+        place = next((k for k, each in enumerate(sections) if each.partition("\n")[0] == title), len(sections))
+        sections[place : place + 1] = [section]
+    return head + "\n".join(each.rstrip("\n") + "\n" for each in sections)
 
 
 def _coverage(options: argparse.Namespace) -> None:

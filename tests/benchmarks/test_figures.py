@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -142,11 +142,11 @@ def test_the_page_says_how_it_was_made() -> None:
     assert f"torch {torch.__version__}" in measured_on()
 
 
-def test_only_all_is_written(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(command, "PAGE", tmp_path / "docs" / "benchmarks.md")
-    with pytest.raises(SystemExit):
-        command.main(["record", "--write"])
-    assert "--write needs all" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+def test_one_part_takes_the_place_of_its_sections_alone() -> None:
+    options = argparse.Namespace(what="page", quick=False)
+    old = "# Benchmarks\n\nintro\n\n## A\n\n1\n\n## The page\n\nold\n\n## Z\n\n3\n"
+    new = command.renewed(old, "## The page\n\nnew\n\n## More\n\n4\n", options)
+    assert new.startswith("# Benchmarks\n\nintro\n\n## A\n\n1\n\n## The page\n\nWritten by itself")
+    assert "old" not in new
+    assert new.index("new") < new.index("## More") and "## Z\n\n3\n" in new
+    assert command.renewed(new, "## More\n\n5\n", options).count("## ") == new.count("## ")

@@ -144,3 +144,12 @@ def test_integers_have_no_bits_but_a_value() -> None:
     label = Derivation("target[0]@0", "target", 3, "int64", "", "target", "other", Verdict("given"))
     found = to_dict(label)
     assert (found["value"], found["exact"], found["bits"]) == ("3", "3", None)
+
+
+def test_a_sum_that_cancelled_to_zero_is_not_counted_in_the_smallest_ulp() -> None:
+    """Its ulp would be 1.4e−45, and the rounding 7e44 of them."""
+    for exact, ulp in (("1", -7.136238463529799e44), ("-2.5", 1.784e45)):
+        zero = replace(UPDATE, value=0.0, format="float32", rounding=Rounding(exact, ulp))
+        assert derivation_view(zero).verdict.rounding == f"rounded to 0 from {exact.replace('-', '−')}"
+    underflow = replace(UPDATE, value=0.0, format="float32", rounding=Rounding("4e-46", -0.29))
+    assert derivation_view(underflow).verdict.rounding == "rounded −0.29 ulp"

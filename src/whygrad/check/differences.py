@@ -14,16 +14,19 @@ from whygrad.check.bound import Bound, Leaf, Op, Part, apply, factors, leaves, t
 from whygrad.check.inverse import inverse
 from whygrad.check.pool import Meant, Pool
 from whygrad.check.recorded import operands_of
+from whygrad.check.rewritten import rewritten
 from whygrad.rules.expr import Var
 
 Kind: TypeAlias = Literal[
     "sign", "missing factor", "extra factor", "missing term", "extra term", "other element", "other step", "other number",
-    "number", "factor", "part", "function",
+    "number", "factor", "part", "function", "power",
 ]  # fmt: skip
 FORGOTTEN = ("√", "²", "tanh", "σ", "relu", "exp", "log")
 """Functions that are easily left out."""
 _APPLIED = dict(zip(FORGOTTEN, ("sqrt", "square", "tanh", "sigmoid", "relu", "exp", "log"), strict=True))
 _MOST_FACTORS = 9
+_SURE = 1e-4
+"""A missing 1 that is seen so sharply is hardly there by chance."""
 _FAR, _VAGUE = 1.85, 1e-3
 """An explanation of at least that cost needs more digits than that: by value alone, many numbers are near one another."""
 
@@ -44,6 +47,8 @@ class Difference:
     """What is missing, or too much, is a divisor."""
     every: int = 1
     """In how many terms of a sum the same is wrong."""
+    of: int = 0
+    """How many terms that sum has where only its largest were compared."""
 
 
 def differences(bound: Bound, target: float, slack: float, pool: Pool) -> list[Difference]:
@@ -87,6 +92,10 @@ class Finder:
         own = value(bound)
         if not math.isfinite(needed) or (abs(own - needed) <= slack and not top):
             return
+        for other in rewritten(bound, self.pool.formula):
+            if abs(other.value - needed) <= min(slack, abs(needed) * _VAGUE) and abs(other.value - own) > slack:
+                meant = Meant(other.value, text=other.text)
+                yield self.change(other.kind, bound, own, needed, meant, 0.85 if other.kind == "function" else 1.15)
         if top:
             yield from self.function(bound, own, needed, slack)
         else:
@@ -105,6 +114,8 @@ class Finder:
         if not factor:
             yield from self.missing_factor(bound, own, needed, slack)
         if isinstance(bound, Op):
+            if not top or abs(needed - own) > slack:
+                yield from self.missing_term(bound, own, needed, needed - own, slack)
             yield from self.inside(bound, needed, slack)
         else:
             yield from self.sum(bound, parts, own, needed, slack)
@@ -216,9 +227,9 @@ class Finder:
         start, end = min(p.bound.start for p in chosen), max(p.bound.end for p in chosen)
         own = math.prod(p.value for p in chosen)
         if abs(needed - 1) <= slack and abs(own - 1) > slack:
-            yield Difference(
-                "extra factor", start, end, own, 1.0, None, 1.2 + 0.3 * (len(chosen) - 1), chosen[0].power < 0
-            )
+            divisors = all(part.power < 0 for part in chosen)
+            wrote, cost = 1 / own if divisors and own else own, 1.2 + 0.3 * (len(chosen) - 1)
+            yield Difference("extra factor", start, end, wrote, 1.0, None, cost, divisors)
         if len(chosen) == 1:
             part = chosen[0]
             self.deep += 1
@@ -228,6 +239,9 @@ class Finder:
                 yield from self.visit(part.bound, 1 / needed, slack / needed**2, factor=True)
             self.deep -= 1
             return
+        if chosen[0].power == 1 and abs(abs(needed - own) - 1) <= slack < _SURE:
+            one = Meant(math.copysign(1.0, needed - own), text="1" if needed > own else "−1")
+            yield Difference("missing term", start, end, own, needed, one, 1.6)
         for meant in self.pool.near(needed, slack):
             if not meant.trivial:
                 turned = abs(own + needed) <= slack
@@ -310,7 +324,8 @@ class Finder:
     ) -> Iterator[Difference]:
         for x in (1.0, -1.0):
             if abs(missing - x) <= slack and slack < 0.01:
-                yield self.change("missing term", bound, own, needed, Meant(x, text=f"{x:g}".replace("-", "−")), 2.2)
+                cost = 1.5 if slack < _SURE and isinstance(bound, Op) else 2.2
+                yield self.change("missing term", bound, own, needed, Meant(x, text=f"{x:g}".replace("-", "−")), cost)
         for sign in (1, -1):
             for meant in self.pool.near(sign * missing, slack):
                 if not meant.trivial:

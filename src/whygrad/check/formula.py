@@ -127,7 +127,9 @@ def _formula(formula: str, node: Node, binder: Binder, recorded: Recorded) -> Fo
             )  # fmt: skip
     target = float(root.value)
     slack = _slack(bound, recorded)
-    pool = Pool(recorded, binder.count)
+    if _numbers_only(bound) and abs(found.value - target) <= slack:
+        return found
+    pool = Pool(recorded, binder.count, formula)
     every = [*differences(bound, target, slack, pool), *in_every_term(bound, slack, pool)]
     every.sort(key=lambda d: (d.cost, d.start - d.end))
     told = [d for d in every if d.cost <= every[0].cost + _ABOUT_AS_SIMPLE][:_MOST_TOLD]
@@ -161,8 +163,36 @@ def _compared(formula: str, bound: Bound, root: Derivation, recorded: Recorded) 
     away = ulp_distance(round_to(mine, fmt), target, fmt)
     slack = _slack(bound, recorded)
     outcome: Outcome = "equal before rounding" if abs(mine - target) <= slack else "differs"
+    if _numbers_only(bound):
+        if _within_digits(bound, target):
+            how = "as far as the digits of its numbers go"
+            return FormulaCheck(formula, "equal to the digits given", root, mine, away, how=how, names=names)
+        outcome = "differs"
     spacing = _spacing(target, fmt)
     return FormulaCheck(formula, outcome, root, mine, away, slack / spacing, names=names)
+
+
+def _numbers_only(bound: Bound) -> bool:
+    """Whether it names nothing that was recorded, so that nothing was rounded between its numbers and the recorded one."""
+    return all(leaf.source in ("number", "count") for leaf in leaves(bound))
+
+
+def _within_digits(bound: Bound, target: float) -> bool:
+    """Whether the formula may be the recorded number, each of its numbers of three digits or more being off by half its last
+    digit (a shorter one, and a whole one, is meant exactly)."""
+    mine, spread = value(bound), 0.0
+    for leaf in leaves(bound):
+        if _has_digits(leaf):
+            assert leaf.unit is not None
+            moved = value(bound, {id(leaf): leaf.value + float(leaf.unit) / 2})
+            spread += abs(moved - mine)
+    return math.isfinite(spread) and abs(target - mine) <= spread
+
+
+def _has_digits(leaf: Leaf) -> bool:
+    """Whether it is a written number that may have been rounded: of three digits or more, and not a whole one."""
+    exact, unit = leaf.exact, leaf.unit
+    return exact is not None and unit is not None and unit < 1 and exact / unit >= 100
 
 
 def _slack(bound: Bound, recorded: Recorded) -> float:
@@ -243,8 +273,10 @@ def _as_recorded(bound: Bound, recorded: Recorded) -> Bound | None:
         nonlocal changed
         if not isinstance(each, Leaf):
             return replace(each, args=tuple(read(arg) for arg in each.args))
-        if each.exact is None or each.unit is None or each.unit >= 1 or each.exact / each.unit < 100:
+        if not _has_digits(each):
             return each
+        assert each.exact is not None
+        assert each.unit is not None
         for node in recorded.nodes[1:]:
             if _rounds(abs(node.value), each.exact, each.unit):
                 changed = True

@@ -11,6 +11,7 @@ from whygrad.check.bound import Leaf
 from whygrad.check.differences import FORGOTTEN, Difference
 from whygrad.check.formula import FormulaCheck
 from whygrad.check.pool import Meant
+from whygrad.check.rewritten import enclosed
 from whygrad.explain.derivation import Derivation
 from whygrad.rules.expr import Expr, Var
 from whygrad.view.equation import because, numeric, symbolic
@@ -70,6 +71,8 @@ def _words(check: FormulaCheck) -> str:
 
 def _reason(check: FormulaCheck) -> str:
     d = check.derivation
+    if check.digits is None and check.ulp and check.ulp <= check.allowed:
+        return f": {check.ulp} ulp apart, and no recorded number is named whose rounding could explain that"
     if check.digits is None:
         return "" if check.differences else ": no single change of a factor, a term or a name makes it come out"
     written = f"the recorded number to {check.digits} decimals is ≈ {typographic(f'{float(d.value):.{check.digits}f}')}"
@@ -105,9 +108,11 @@ def _read(check: FormulaCheck) -> list[str]:
 def _told(check: FormulaCheck, d: Difference, k: int) -> tuple[str, str]:
     """The sentence, and where what should stand there comes from."""
     subject = check.formula[d.start : d.end].strip()
-    sentence = _sentence(check, d, subject + _equals(_wrote(check, d)))
+    wrote = _wrote(check, d)
+    sentence = _sentence(check, d, subject if typographic(subject) == wrote else subject + _equals(wrote))
     if d.every > 1:
-        sentence += f"; and so in each of {d.every} terms"
+        which = f"the {d.every} largest of {d.of} terms" if d.of else f"{d.every} terms"
+        sentence += f"; and so in each of {which}"
     lead = "" if k == 0 else "or, as likely: " if d.cost <= check.differences[0].cost + 0.1 else "or: "
     return lead + sentence, _where(check, d.meant)
 
@@ -126,10 +131,14 @@ def _sentence(check: FormulaCheck, d: Difference, subject: str) -> str:
             return f"{subject} has the wrong sign" + (f": it should be {meant}" if d.meant is not None else "")
         case "factor":
             return f"the factor {subject} should be {meant}"
-        case "part" | "number":
+        case "part" | "number" | "power":
+            return f"{subject} should be {meant}"
+        case "function" if d.meant is not None and d.meant.text not in FORGOTTEN:
             return f"{subject} should be {meant}"
         case "function":
-            inner = check.formula[d.start : d.end].strip("() ")
+            inner = check.formula[d.start : d.end].strip()
+            while enclosed(inner):
+                inner = inner[1:-1].strip()
             around = f"({inner})" if d.meant is None or not d.meant.text.endswith("²") or len(inner) > 1 else inner
             written = f"{around}²" if d.meant is not None and d.meant.text == "²" else f"{meant}({inner})"
             return f"{subject} should be {written}{_equals(about(d.needed, _DIGITS))}"

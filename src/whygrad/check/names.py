@@ -69,6 +69,7 @@ class Binder:
     def __init__(self, explainer: Explainer, recorded: Recorded, formula: str) -> None:
         self.explainer, self.recorded, self.formula = explainer, recorded, formula
         self.step = recorded.step
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def bind(self, node: Node, example: int | None = None) -> Bound:
         """The formula with numbers. Raises FormulaError for a name that the run does not have."""
@@ -128,6 +129,7 @@ class Binder:
         except AddressError:
             raise Unknown(f"{text!r} is no name of a number.") from None
         for attempt in self._attempts(parsed):
+            attempt = self._of_example(attempt, example)
             found = self._known(attempt, example) or self._elsewhere(attempt, example)
             if found is not None:
                 return Leaf(text, float(found.value), _source(found), start, end, found.address, found)
@@ -140,6 +142,28 @@ class Binder:
             if parsed.name in ("π", "pi"):
                 return Leaf(text, math.pi, "count", start, end)
         raise Unknown(self._unknown(parsed))
+
+    def _of_example(self, wanted: _Wanted, example: int | None) -> _Wanted:
+        """In a sum over the batch, a name of a tensor whose first dimension is the batch, with that dimension left out, means
+        the example's own row: `x` is `x[i]` or `x[i,0]`, `x[1]` is `x[i,1]`."""
+        shape = () if example is None else self._shape(wanted.name)
+        if example is None or not shape or shape[0] != self.batch:
+            return wanted
+        left_out = len(shape) - len(wanted.index or ())
+        if left_out == 1:
+            return replace(wanted, index=(example, *(wanted.index or ())))
+        if wanted.index is None and all(size == 1 for size in shape[1:]):
+            return replace(wanted, index=(example, *(0 for _ in shape[1:])))
+        return wanted
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor of the step that is no parameter's and no state's; empty where there is none."""
+        if name not in self._shapes:
+            step = self.explainer.trace.step(self.step)
+            named = [each for each in step.names if each.text == name or each.text.endswith("." + name)]
+            given = [each for each in named if not each.kind.startswith("state") and not self._is_parameter(each.text)]
+            self._shapes[name] = tuple(step.values[given[0].value].shape) if given else ()
+        return self._shapes[name]
 
     def _attempts(self, parsed: Parsed) -> list[_Wanted]:
         """What a name may mean, the likeliest first."""
@@ -197,8 +221,13 @@ class Binder:
         if wanted.step is None:
             matching = [n for n in matching if n is not self.recorded.root and self._of_the_step(n)]
         found = list({n.derivation.address: n for n in matching}.values())
+        if example is not None and wanted.index is None:
+            unseen = self._of_unseen_example(found, wanted, example)
+            if unseen is not None:
+                return unseen
         if example is not None and len(found) > 1:
-            found = [n for n in found if n.parsed.index and n.parsed.index[0] == example] or found
+            own = [n for n in found if n.parsed.index and n.parsed.index[0] == example]
+            found = own if own and not self._is_parameter(wanted.name) else found
         if len(found) > 1:
             nearest = min(n.depth for n in found)
             closest = [n for n in found if n.depth == nearest]
@@ -213,6 +242,18 @@ class Binder:
                 "say which, or write sum(…) over the examples."
             )
         return found[0].derivation if found else None
+
+    def _of_unseen_example(self, found: list[Known], wanted: _Wanted, example: int) -> Derivation | None:
+        """The element of an example that a long sum's derivation does not show: the one that it uses of those it shows."""
+        shape = self._shape(wanted.name)
+        shown = [n for n in found if n.parsed.index and len(n.parsed.index) == len(shape)]
+        if not shown or shape[0] != self.batch or any(n.parsed.index and n.parsed.index[0] == example for n in shown):
+            return None
+        nearest = min(n.depth for n in shown)
+        rests = {n.parsed.index[1:] for n in shown if n.parsed.index and n.depth == nearest}
+        if len(rests) != 1:
+            return None
+        return self._elsewhere(replace(wanted, index=(example, *rests.pop())), None)
 
     def _matches(self, node: Known, wanted: _Wanted) -> bool:
         p = node.parsed

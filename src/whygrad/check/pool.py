@@ -47,16 +47,17 @@ class Pool:
 
     recorded: Recorded
     count: int
+    formula: str = ""
     _siblings: dict[str, list[Derivation]] = field(default_factory=dict[str, "list[Derivation]"])
 
     @cached_property
     def _sorted(self) -> list[tuple[float, int, Meant]]:
         found: list[tuple[float, int, Meant]] = []
         for piece in [*self.recorded.pieces, *self._products()]:
-            if math.isfinite(piece.value):
+            if math.isfinite(piece.value) and not _is_one(piece.node, piece.expr):
                 found.append((piece.value, len(found), Meant(piece.value, piece=piece)))
         for node in self.recorded.nodes[1:]:
-            if math.isfinite(node.value):
+            if math.isfinite(node.value) and not _begins(node.derivation):
                 found.append((node.value, len(found), Meant(node.value, derivation=node.derivation)))
         return sorted(found, key=lambda each: each[:2])
 
@@ -141,7 +142,12 @@ class Pool:
 def _is_one(node: Node, expr: Expr) -> bool:
     """Whether a factor is the gradient of the loss with respect to itself, with which backpropagation begins."""
     operands = node.derivation.operands
-    return isinstance(expr, Var) and expr.k < len(operands) and operands[expr.k].address.startswith("loss.grad")
+    return isinstance(expr, Var) and expr.k < len(operands) and _begins(operands[expr.k])
+
+
+def _begins(d: Derivation) -> bool:
+    """Whether it is ∂loss/∂loss, the 1 with which backpropagation begins: no part of a formula is meant to be that."""
+    return d.address.startswith("loss.grad") and d.value == 1
 
 
 def _products_in(expr: Expr) -> Iterator[list[tuple[Expr, int]]]:

@@ -12,7 +12,7 @@ from whygrad.floats import FORMATS
 from whygrad.trace.model import Source
 from whygrad.view.contributions import sentences, to_dicts
 from whygrad.view.equation import because, numeric, symbolic
-from whygrad.view.numbers import bit_groups, exact_text, hex_text, number, signed_ulp, typographic
+from whygrad.view.numbers import about, bit_groups, exact_text, hex_text, number, signed_ulp, typographic
 
 if TYPE_CHECKING:
     from whygrad.explain.contributions import Contributions
@@ -158,16 +158,22 @@ def _role(d: Derivation) -> str:
 
 def _verdict(d: Derivation) -> VerdictView:
     verdict = d.verdict
-    rounding = "" if d.rounding is None or verdict.kind in _UNCHECKED else _rounded(d.rounding.ulp)
+    rounding = "" if d.rounding is None or verdict.kind in _UNCHECKED else _rounded(d)
     words, reason = _words(d, verdict), verdict.reason
     if verdict.kind == "given" and reason and len(reason) <= _SHORT:
         words, reason = reason, ""
     return VerdictView(_SIGNS[verdict.kind], words, rounding, verdict.how, reason)
 
 
-def _rounded(ulp: float) -> str:
+def _rounded(d: Derivation) -> str:
+    assert d.rounding is not None
+    ulp = d.rounding.ulp
     if not math.isfinite(ulp):
         return ""
+    if (
+        d.value == 0 and abs(ulp) > 1
+    ):  # an ulp of 0 is the smallest subnormal, which says nothing of a sum that cancelled
+        return f"rounded to 0 from {about(float(d.rounding.exact_result))}"
     return "exact, not rounded" if ulp == 0 else f"rounded {signed_ulp(ulp)}"
 
 
